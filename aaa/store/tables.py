@@ -1,0 +1,232 @@
+"""
+The schema: SQLAlchemy Core tables shared by SQLite and PostgreSQL, and by the Alembic migrations.
+
+Amounts are integers of 10^-6 of the currency, instants integer microseconds since the epoch (UTC).
+`account`, `session`, `ledger_entry` and `cdr` carry the money and are written only by the batch
+(`aaa.store`), never by anything else.  Columns that only a person or an export reads travel as JSON text
+(`head`, `body`, `lines`), so that a row costs one bind value instead of twenty.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite makes only INTEGER PRIMARY KEY the row id; both spellings hold 64 bits.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+account = Table(
+    "account",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("name", Text, nullable=False, unique=True),  # the public account id, e.g. "alice"
+    Column("currency", Text, nullable=False),
+    Column("tariff", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="active"),  # active | suspended | closed
+    Column("credit_limit", BigInteger),  # micro; NULL: unlimited (post-paid)
+    Column("valid_from", BigInteger),
+    Column("valid_until", BigInteger),
+    Column("limits", Text, nullable=False, server_default="{}"),  # JSON, see aaa.engine.model.Limits
+    Column("balance", BigInteger, nullable=False, server_default="0"),
+    Column("accrued", BigInteger, nullable=False, server_default="0"),
+    Column("reserved", BigInteger, nullable=False, server_default="0"),
+    Column("live_sessions", Integer, nullable=False, server_default="0"),
+    Column("entry_no", BigInteger, nullable=False, server_default="0"),
+    Column("version", BigInteger, nullable=False, server_default="0"),
+    Column("created_at", BigInteger, nullable=False),
+    sqlite_autoincrement=False,
+)
+
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("account_id", BigInteger, ForeignKey("account.id"), nullable=False),
+    Column("name", Text, nullable=False),  # the key under which apply and top-ups name it
+    Column("unit", Text, nullable=False),  # seconds | octets | events
+    Column("amount", BigInteger, nullable=False),  # units left, held ones included
+    Column("reserved", BigInteger, nullable=False, server_default="0"),  # units held by live sessions
+    Column("priority", Integer, nullable=False, server_default="0"),
+    Column("scope", Text, nullable=False, server_default="[]"),  # JSON list of prefixes; empty: everything
+    Column("service", Text, nullable=False, server_default=""),
+    Column("pulse", Text, nullable=False, server_default="1/1"),
+    Column("valid_from", BigInteger),
+    Column("valid_until", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Index("uq_bucket_account_id_name", "account_id", "name", unique=True),
+)
+
+subscription = Table(
+    "subscription",
+    metadata,
+    Column("type", Text, nullable=False),  # username | e164 | sip_uri | imsi | ip | pin
+    Column("value", Text, nullable=False),
+    Column("account_id", BigInteger, ForeignKey("account.id"), nullable=False, index=True),
+    # JSON: {"clear": sealed, "hash": text, "ha1": {realm: sealed}, "ha1_sha256": {realm: sealed}}; {}: none
+    Column("credential", Text, nullable=False, server_default="{}"),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("type", "value"),
+)
+
+tariff_version = Table(
+    "tariff_version",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("tariff", Text, nullable=False, index=True),
+    Column("document", Text, nullable=False),  # JSON, the canonical form rating.loader reads and writes
+    Column("digest", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+tariff_activation = Table(
+    "tariff_activation",
+    metadata,
+    Column("tariff", Text, nullable=False),
+    Column("active_from", BigInteger, nullable=False),
+    Column("version_id", BigInteger, ForeignKey("tariff_version.id"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("tariff", "active_from"),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),  # node << 40 | counter, from the node
+    Column("account_id", BigInteger, nullable=False),
+    Column("key", Text, nullable=False, unique=True),
+    Column("origin", Text, nullable=False),  # NAS or peer
+    Column("state", SmallInteger, nullable=False),  # 0 held, 1 open, 2 expired, 3 closed
+    Column("deadline", BigInteger, nullable=False),  # live: when to expire; closed: when it ended
+    Column("accrued", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("head", Text, nullable=False),  # JSON: what never changes
+    Column("body", Text, nullable=False),  # JSON: lines, remembered requests
+    Index("ix_session_state_deadline", "state", "deadline"),
+    Index("ix_session_account_id_state", "account_id", "state"),
+)
+
+session_alias = Table(
+    "session_alias",
+    metadata,
+    Column("alias", Text, primary_key=True),
+    Column("session_id", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+early_start = Table(
+    "early_start",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("deadline", BigInteger, nullable=False, index=True),
+    sqlite_with_rowid=False,
+)
+
+cdr = Table(
+    "cdr",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=False),  # the session's id
+    Column("account_id", BigInteger, index=True),  # NULL: unrated, nobody known to pay
+    Column("key", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+    Column("revision", Integer, nullable=False, server_default="0"),
+    Column("begun_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger, nullable=False, index=True),
+    Column("used", BigInteger, nullable=False),  # of the first line
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False, server_default=""),
+    Column("cause", Text, nullable=False),
+    Column("assumed", SmallInteger, nullable=False, server_default="0"),
+    Column("head", Text, nullable=False),  # JSON as session.head
+    Column("lines", Text, nullable=False),  # JSON: the settled lines with their anchors and plans
+)
+
+ledger_entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("account_id", BigInteger, nullable=False),
+    Column("entry_no", BigInteger, nullable=False),  # gap-free from account.entry_no (S13)
+    Column("amount", BigInteger, nullable=False),
+    Column("balance_after", BigInteger, nullable=False),
+    Column("cause", Text, nullable=False),  # charge | assumed | correction | opening | topup | adjust | debit | refund
+    Column("ref", Text, nullable=False),  # session id, or the idempotency key of the movement
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account_id", "entry_no"),
+    sqlite_with_rowid=False,
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("digest", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+nas_identity = Table(
+    "nas_identity",
+    metadata,
+    Column("identity", Text, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("restarted_at", BigInteger, nullable=False),
+)
+
+nas = Table(
+    "nas",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("document", Text, nullable=False),  # JSON of the [[nas]] table, secrets sealed
+    Column("created_at", BigInteger, nullable=False),
+)
+
+peer = Table(
+    "peer",
+    metadata,
+    Column("origin_host", Text, nullable=False),
+    Column("realm", Text, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("origin_host", "realm"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("detail", Text, nullable=False, server_default="{}"),
+)
+
+node = Table(
+    "node",
+    metadata,
+    Column("number", Id, primary_key=True, autoincrement=True),  # a fresh one per start: session ids never repeat
+    Column("name", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+)
