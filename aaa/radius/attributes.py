@@ -75,6 +75,7 @@ CISCO_AVPAIR = CISCO | 1
 H323_CONF_ID = CISCO | 24
 H323_SETUP_TIME = CISCO | 25
 H323_CALL_ORIGIN = CISCO | 26
+H323_CALL_TYPE = CISCO | 27
 H323_CONNECT_TIME = CISCO | 28
 H323_DISCONNECT_TIME = CISCO | 29
 H323_DISCONNECT_CAUSE = CISCO | 30
@@ -98,7 +99,7 @@ AUTHENTICATE_ONLY, CALL_CHECK, SIP_SESSION, AUTHORIZE_ONLY = 8, 10, 15, 17
 def first(attributes: Attributes, code: int) -> bytes:
     """Return the first value of an attribute; empty and absent are the same (b"")."""
     value = attributes.get(code, b"")
-    return value if type(value) is bytes else value[0]
+    return value if isinstance(value, bytes) else value[0]
 
 
 def every(attributes: Attributes, code: int) -> list[bytes]:
@@ -106,7 +107,7 @@ def every(attributes: Attributes, code: int) -> list[bytes]:
     value = attributes.get(code)
     if value is None:
         return []
-    return [value] if type(value) is bytes else value  # type: ignore[return-value]
+    return [value] if isinstance(value, bytes) else value
 
 
 def as_text(value: bytes) -> str:
@@ -126,13 +127,13 @@ def text(attributes: Attributes, code: int) -> str:
     value = attributes.get(code)
     if not value:
         return ""
-    return as_text(value if type(value) is bytes else value[0])
+    return as_text(value if isinstance(value, bytes) else value[0])
 
 
 def number(attributes: Attributes, code: int) -> int | None:
     """Return the first value of an integer attribute; None when absent or not four octets long."""
     value = attributes.get(code)
-    if type(value) is not bytes:
+    if not isinstance(value, bytes):
         if not value:
             return None
         value = value[0]
@@ -142,7 +143,7 @@ def number(attributes: Attributes, code: int) -> int | None:
 def address(value: bytes) -> str:
     """Return an IPv4 or IPv6 address as text; "" for another length and for link-local (RFC 5080 2.7)."""
     if len(value) == 4:
-        return "%d.%d.%d.%d" % tuple(value)
+        return f"{value[0]}.{value[1]}.{value[2]}.{value[3]}"
     if len(value) == 16:
         found = ipaddress.IPv6Address(value)
         return "" if found.is_link_local else str(found)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from hmac import compare_digest
+from typing import NamedTuple
 
 from aaa.errors import AaaError
 from aaa.radius.attributes import MESSAGE_AUTHENTICATOR, PROXY_STATE, VENDOR_SPECIFIC, Attributes
@@ -80,7 +81,7 @@ class Secret:
         return outer.digest()
 
 
-class Packet:
+class Packet(NamedTuple):
     """
     A decoded packet: header, raw attributes, and where its Message-Authenticator is.
 
@@ -88,17 +89,12 @@ class Packet:
     value, 0 when there is none.
     """
 
-    __slots__ = ("attributes", "authenticator", "code", "data", "ident", "signature_at")
-
-    def __init__(
-        self, code: int, ident: int, authenticator: bytes, attributes: Attributes, data: bytes, signature_at: int
-    ) -> None:
-        self.code = code
-        self.ident = ident
-        self.authenticator = authenticator
-        self.attributes = attributes
-        self.data = data
-        self.signature_at = signature_at
+    code: int
+    ident: int
+    authenticator: bytes
+    attributes: Attributes
+    data: bytes
+    signature_at: int
 
 
 def decode(data: bytes) -> Packet:
@@ -177,10 +173,10 @@ def _read_vendor(data: bytes, at: int, end: int, attributes: Attributes) -> None
 
 def _append(attributes: Attributes, key: int, value: bytes) -> None:
     known = attributes[key]
-    if type(known) is bytes:
+    if isinstance(known, bytes):
         attributes[key] = [known, value]
     else:
-        known.append(value)  # type: ignore[union-attr]
+        known.append(value)
 
 
 def attribute(key: int, value: bytes) -> bytes:
@@ -213,9 +209,9 @@ def proxy_states(attributes: Attributes) -> bytes:
     value = attributes.get(PROXY_STATE)
     if value is None:
         return b""
-    if type(value) is bytes:
+    if isinstance(value, bytes):
         return attribute(PROXY_STATE, value)
-    return b"".join([attribute(PROXY_STATE, one) for one in value])  # type: ignore[arg-type]
+    return b"".join([attribute(PROXY_STATE, one) for one in value])
 
 
 def answer(code: int, request: Packet, body: bytes, secret: Secret, is_signed: bool) -> bytes:

@@ -24,9 +24,9 @@ def test_text_is_utf8_with_escapes_for_the_rest(value, shown):
 def test_first_of_repeated_values_is_read():
     attributes: a.Attributes = {1: [b"alice", b"bob"], 46: [b"\0\0\0\1", b"\0\0\0\2"]}
 
-    assert "alice" == a.text(attributes, 1)
-    assert 1 == a.number(attributes, 46)
-    assert [b"alice", b"bob"] == a.every(attributes, 1)
+    assert a.text(attributes, 1) == "alice"
+    assert a.number(attributes, 46) == 1
+    assert a.every(attributes, 1) == [b"alice", b"bob"]
 
 
 @pytest.mark.parametrize("value", [b"", b"\1", b"\0\0\1", b"\0\0\0\0\1"])

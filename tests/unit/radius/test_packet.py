@@ -195,8 +195,8 @@ def test_attributes_of_one_type_keep_their_order():
     data = p.accounting_style_request(4, 1, body, p.Secret(b"x"), False)
     read = p.decode(data).attributes
 
-    assert [b"\0", b"\1", b"\2"] == a.every(read, a.PROXY_STATE)
-    assert [b"x0", b"x1", b"x2"] == a.every(read, a.CISCO_AVPAIR)
+    assert a.every(read, a.PROXY_STATE) == [b"\0", b"\1", b"\2"]
+    assert a.every(read, a.CISCO_AVPAIR) == [b"x0", b"x1", b"x2"]
     assert bytes.fromhex("210300210301210302") == p.proxy_states(read)
 
 
@@ -205,7 +205,7 @@ def test_answer_beyond_4096_octets_is_refused():
     with pytest.raises(p.TooLong):
         p.answer(2, request, bytes(4076 - 17), p.Secret(b"x"), True)
 
-    assert 4096 == len(p.answer(2, request, bytes(4076 - 18), p.Secret(b"x"), True))
+    assert len(p.answer(2, request, bytes(4076 - 18), p.Secret(b"x"), True)) == 4096
 
 
 def test_value_that_fits_no_attribute_is_refused():
