@@ -66,6 +66,10 @@ class Keys:
         """The keys for one use, the signing one first (HMAC-SHA256 as the derivation)."""
         return [hmac.new(secret, b"prepaid-aaa/" + use.encode(), hashlib.sha256).digest() for secret in self._secrets]
 
+    def fingerprints(self, use: str, text: str) -> list[str]:
+        """Keyed hashes under which a PIN or token is stored and found, the current key's first."""
+        return [hmac.new(key, text.encode(), hashlib.sha256).hexdigest() for key in self.derived(use)]
+
     def seal(self, clear: bytes, about: bytes = b"") -> str:
         """Encrypt a stored secret, bound to `about` (AES-256-GCM, random nonce), as text."""
         nonce = os.urandom(NONCE_LENGTH)
