@@ -32,6 +32,7 @@ def locate(text: str) -> dict[Path, int]:
     for number, line in _statements(text):
         if header := _HEADER.match(line):
             table = _resolve(counts, _parts(header[2]), header[1] == "[[")
+            lines.setdefault(table[:-1] if header[1] == "[[" else table, number)
             lines.setdefault(table, number)
         elif key := _KEY.match(line):
             path = table
