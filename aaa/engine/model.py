@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from rating.tariff import RatePlan
+
 from rating.funding import Bucket, Parts
 
 SECOND_US = 1_000_000
@@ -88,7 +90,8 @@ class Policy(NamedTuple):
     from_now: bool = True
     final_margin_s: int = 0
     tells_validity: bool = False
-    opens_at_begin: bool = False
+    quantum_octets: int = 10_000_000
+    quantum_events: int = 1
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,42 +105,50 @@ class Limits:
     allowed_classes: frozenset[str] | None = None
 
 
-@dataclass(slots=True)
-class Account:
-    """
-    One account as the engine sees it: sums, never its other sessions (S1, S10).
-
-    `balance` is the sum of its ledger entries, `accrued` and `reserved` the sums over its live sessions;
-    `reserved` contains `accrued`.  `credit_limit_micro` None means unlimited (post-paid).
-    """
+@dataclass(slots=True, frozen=True)
+class Profile:
+    """What an operator set for an account; no decision changes it."""
 
     id: int
     name: str
     currency: str
     tariff: str
     status: str = "active"
-    credit_limit_micro: int | None = 0
+    credit_limit_micro: int | None = 0  # None: unlimited (post-paid)
     valid_from_us: int | None = None
     valid_until_us: int | None = None
     limits: Limits = Limits()
+
+
+class Account(NamedTuple):
+    """
+    One account as the engine sees it: sums, never its other sessions (S1, S10).
+
+    `balance` is the sum of its ledger entries, `accrued` and `reserved` the sums over its live sessions;
+    `reserved` contains `accrued`.
+    """
+
+    profile: Profile
     balance_micro: int = 0
     accrued_micro: int = 0
     reserved_micro: int = 0
     live_sessions: int = 0
     entry_no: int = 0
-    version: int = 0
     buckets: tuple[Bucket, ...] = ()
 
     @property
     def available_micro(self) -> int | None:
         """What a new grant may hold (S1); None when the credit is unlimited."""
-        if self.credit_limit_micro is None:
-            return None
-        return self.balance_micro + self.credit_limit_micro - self.reserved_micro
+        limit = self.profile.credit_limit_micro
+        return None if limit is None else self.balance_micro + limit - self.reserved_micro
+
+    @property
+    def shown_micro(self) -> int:
+        """The balance a person is shown: posted minus what running sessions have used (S1)."""
+        return self.balance_micro - self.accrued_micro
 
 
-@dataclass(slots=True, frozen=True)
-class LineHead:
+class LineHead(NamedTuple):
     """What never changes about a line: what is charged, where to, under which tariff (S2, S17)."""
 
     key: ChargeKey
@@ -146,12 +157,11 @@ class LineHead:
     tariff_version: int
     prefix: str
     anchor_auth_us: int
+    plan: RatePlan | None  # what the tariff version says for it; None: emergency, price 0 (S21)
     offset: int = 0  # session usage at which this leg begins (S14)
-    emergency: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Line:
+class Line(NamedTuple):
     """
     One priced stretch of a session (S2, S4).
 
@@ -168,11 +178,14 @@ class Line:
     posted_micro: int = 0
     parts: Parts = ()
     is_final: bool = False
-    is_free: bool = False
+
+    @property
+    def held_micro(self) -> int:
+        """Everything set aside for this line since it began."""
+        return self.reserved_micro + self.posted_micro
 
 
-@dataclass(slots=True, frozen=True)
-class SessionHead:
+class SessionHead(NamedTuple):
     """What never changes about a session: whose it is, where it came from, how it is keyed."""
 
     id: int
@@ -195,8 +208,7 @@ class Seen(NamedTuple):
     answer: Answer | None
 
 
-@dataclass(slots=True, frozen=True)
-class Session:
+class Session(NamedTuple):
     """A session: its head, its state, its lines, and the requests it remembers (S5, S7, S8)."""
 
     head: SessionHead
@@ -207,12 +219,16 @@ class Session:
     seen: tuple[Seen, ...] = ()  # the last four, oldest first
     highest: int = -1  # highest CC-Request-Number, Diameter only
     window: int = 0  # 64 bits below `highest`
-    answered_us: int = 0
-    reported_us: int = 0  # when usage was last reported
-    ended_us: int = 0
+    started_us: int = 0  # event time of the Start
+    answered_us: int = 0  # connect time, where the client tells it
     asked_us: int = 0  # arrival of the last request for quota
+    ended_us: int = 0
+    grants: int = 0  # how often quota was granted
+    revision: int = 0  # how often it was settled
+    cause: str = ""  # why it ended, or why it is to end (killed)
     assumed: bool = False
-    entries: int = 0  # ledger entries posted so far
+    implausible: bool = False
+    reported: int | None = None  # total of the End, as reported
 
     @property
     def reserved_micro(self) -> int:
@@ -235,8 +251,7 @@ class Delta(NamedTuple):
     units: int
 
 
-@dataclass(slots=True, frozen=True)
-class LineRequest:
+class LineRequest(NamedTuple):
     """What a command asks of one line (S2): usage reported, quota wanted."""
 
     key: ChargeKey = ChargeKey()
@@ -247,8 +262,7 @@ class LineRequest:
     received: str = ""
 
 
-@dataclass(slots=True, frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """
     The idempotency identity of a request within its session (S7).
 
@@ -263,8 +277,7 @@ class Identity:
     retransmitted: bool = False  # T flag
 
 
-@dataclass(slots=True, frozen=True)
-class Begin:
+class Begin(NamedTuple):
     """
     Open a session or, on one that is known, ask for more (RFC 2865 Access-Request, CCR-I).
 
@@ -287,8 +300,7 @@ class Begin:
     emergency: bool = False
 
 
-@dataclass(slots=True, frozen=True)
-class Update:
+class Update(NamedTuple):
     """Report usage and perhaps ask for more (RFC 2866 Start and Interim-Update, CCR-U)."""
 
     key: str
@@ -299,11 +311,10 @@ class Update:
     event_us: int = 0
     answered_us: int = 0  # connect time, when the client tells it
     is_start: bool = False
-    policy: Policy | None = None  # replaces nothing; sizes this refill when the session's is not to be used
+    orphan: Begin | None = None  # what would have begun it, to charge usage nobody announced (S19)
 
 
-@dataclass(slots=True, frozen=True)
-class End:
+class End(NamedTuple):
     """End a session and settle it (RFC 2866 Stop, CCR-T)."""
 
     key: str
@@ -326,8 +337,7 @@ class Action(StrEnum):
     PRICE_ENQUIRY = "price_enquiry"
 
 
-@dataclass(slots=True, frozen=True)
-class Event:
+class Event(NamedTuple):
     """Charge, refund, check or price without a session (CCR-E)."""
 
     key: str
@@ -344,16 +354,14 @@ class Event:
     refunds: str = ""  # key of the debit a refund names (S23)
 
 
-@dataclass(slots=True, frozen=True)
-class Expire:
+class Expire(NamedTuple):
     """The deadline of a session passed, or its NAS restarted: settle what is known (S8, S20)."""
 
     key: str
     cause: str = "stale"
 
 
-@dataclass(slots=True, frozen=True)
-class Adjust:
+class Adjust(NamedTuple):
     """
     Move money on an account: opening balance, top-up, correction, refund by hand.
 
@@ -367,8 +375,7 @@ class Adjust:
     actor: str = ""
 
 
-@dataclass(slots=True, frozen=True)
-class Kill:
+class Kill(NamedTuple):
     """End a session by order: settle at what is known once the switch confirmed or cannot."""
 
     key: str
@@ -398,8 +405,7 @@ class LineDenial(NamedTuple):
     cost_micro: int = 0
 
 
-@dataclass(slots=True, frozen=True)
-class Grant:
+class Grant(NamedTuple):
     """
     Allowed: every line with what it got (S6).  `shown_micro` is the balance a person would be shown.
     """
@@ -411,8 +417,7 @@ class Grant:
     number: int = 0  # counts the grants of the session; the State of a RADIUS answer names it
 
 
-@dataclass(slots=True, frozen=True)
-class Denial:
+class Denial(NamedTuple):
     """Refused as a whole, with the reason; moves nothing."""
 
     reason: Reason
@@ -433,8 +438,7 @@ class Outcome(StrEnum):
     UNRATED = "unrated"
 
 
-@dataclass(slots=True, frozen=True)
-class Ack:
+class Ack(NamedTuple):
     """
     Taken: usage noted, session ended or money moved.
 
@@ -453,56 +457,60 @@ Answer = Grant | Denial | Ack
 
 
 class Entry(NamedTuple):
-    """One ledger entry to post (S13)."""
+    """One ledger entry (S13): append-only, numbered without gaps within its account."""
 
     account_id: int
-    amount_micro: int
-    cause: str
-    ref: str
     entry_no: int
+    amount_micro: int
     balance_after_micro: int
+    cause: str  # charge | assumed | correction | debit | refund | opening | topup | adjust
+    ref: str
     at_us: int
 
 
-class BucketMove(NamedTuple):
-    """A unit bucket as it is after a decision."""
-
-    bucket_id: int
-    account_id: int
-    amount: int
-    reserved: int
-
-
 class Notice(NamedTuple):
-    """Something to count and perhaps alert on: overrun, overspend, conflict, implausible."""
+    """Something to count and perhaps alert on: overrun, overspend, conflict, implausible, late."""
 
     kind: str
-    amount: int
-    cause: str
+    cause: str = ""
+    amount: int = 1
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(NamedTuple):
     """
     What a decision moves.  Empty changes move nothing and still take part in the version check (S10).
 
-    `accounts` are the new sums of the accounts the decision was given, in the same order.
+    `accounts` are the new values of the accounts the decision was given, in the same order, empty when
+    none changed; `session` is the session as it is now, `is_new` when it had no row before.
     """
 
     accounts: tuple[Account, ...] = ()
     session: Session | None = None
-    previous: Session | None = None
-    entries: tuple[Entry, ...] = ()
-    buckets: tuple[BucketMove, ...] = ()
     is_new: bool = False
-    writes_cdr: bool = False
-    aliases_added: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    settles: bool = False  # a CDR is to be written or revised
+    new_aliases: tuple[str, ...] = ()
+    early_start: EarlyStart | None = None
+    unrated: Unrated | None = None
     notices: tuple[Notice, ...] = ()
-    idempotency: tuple[str, str, str] | None = None  # key, digest, result
 
-    @property
-    def is_empty(self) -> bool:
-        return self.session is None and not self.entries and not self.accounts
+
+class EarlyStart(NamedTuple):
+    """A Start that came before its Begin: remembered under each of its keys until `deadline_us` (S5)."""
+
+    keys: tuple[str, ...]
+    started_us: int
+    deadline_us: int
+
+
+class Unrated(NamedTuple):
+    """Usage nobody is known to pay for: kept as an unrated CDR (S19)."""
+
+    key: str
+    origin: str
+    used: int
+    at_us: int
+    cause: str
 
 
 NOTHING = Changes()

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
+from rating.tariff import Tariff
+
 from aaa.engine.model import Answer, Command
 
 
@@ -81,3 +83,13 @@ class Control(Protocol):
 
     def drain(self, draining: bool) -> Future[None]:
         """Refuse new sessions (or take them again)."""
+
+
+class Tariffs(Protocol):
+    """The tariff versions a decision may price with; immutable while it runs (S17)."""
+
+    def in_force(self, name: str, at_us: int) -> Tariff | None:
+        """The version of a tariff in force at an instant, or None."""
+
+    def version(self, number: int) -> Tariff | None:
+        """One version by its number, in force or not."""

@@ -157,6 +157,8 @@ cdr = Table(
     Column("currency", Text, nullable=False, server_default=""),
     Column("cause", Text, nullable=False),
     Column("assumed", SmallInteger, nullable=False, server_default="0"),
+    Column("implausible", SmallInteger, nullable=False, server_default="0"),
+    Column("reported", BigInteger),  # the total of the End as the client said it (S19)
     Column("head", Text, nullable=False),  # JSON as session.head
     Column("lines", Text, nullable=False),  # JSON: the settled lines with their anchors and plans
 )

@@ -1,0 +1,150 @@
+"""
+Begin: open a session with what its lines can be granted (RFC 2865 Access-Request, CCR-I; S2, S5).
+
+On a session that is known a RADIUS Access-Request asks for more (`update.ask_again`); a CCR-I with other
+content settles the old session first, which the node does by expiring it and beginning anew (S7).
+"""
+
+from __future__ import annotations
+
+from aaa.engine.identity import remembered
+from aaa.engine.limits import refused_account, refused_destination, refused_session
+from aaa.engine.lines import opened, refill
+from aaa.engine.model import (
+    NOTHING,
+    SECOND_US,
+    Account,
+    Accounts,
+    Begin,
+    Changes,
+    Decision,
+    Denial,
+    Grant,
+    Line,
+    LineDenial,
+    LineGrant,
+    LineHead,
+    LineRequest,
+    Policy,
+    Reason,
+    Session,
+    SessionHead,
+    State,
+)
+from aaa.engine.ports import Tariffs
+from aaa.engine.sums import moved
+
+
+def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int, now: int) -> Decision:
+    """
+    Open a session, or say why not.
+
+    Args:
+        session_id: The number the session gets if it comes to be.
+
+    Money: none posted; the holds of the granted lines are reserved (L1).
+    """
+    if not accounts:
+        return NOTHING, Denial(Reason.UNKNOWN_ACCOUNT)
+    account = accounts[0]
+    refusal = None if command.emergency else refused_account(account, now) or refused_session(account)
+    if refusal is not None:
+        return NOTHING, denial(account, refusal)
+    lines, told = open_lines(account, command, tariffs, now, sharers=account.live_sessions + 1)
+    if not lines:
+        return NOTHING, denial(account, first_reason(told))
+    head = SessionHead(
+        session_id,
+        account.profile.id,
+        command.key,
+        command.origin,
+        command.protocol,
+        command.service_context,
+        command.subscriber,
+        command.caller,
+        now,
+        command.policy,
+    )
+    state = State.OPEN if command.protocol == "diameter" or command.early_start_us else State.HELD
+    session = Session(
+        head,
+        state,
+        deadline_of(lines, command.policy, state, now),
+        lines,
+        command.aliases,
+        started_us=command.early_start_us,
+        asked_us=now,
+        grants=1,
+    )
+    account = moved(account, (), lines, live=1)
+    answer = Grant(session_id, told, account.shown_micro, account.profile.currency, 1)
+    session = remembered(session, command.identity, answer)
+    return Changes((account, *accounts[1:]), session, is_new=True, new_aliases=command.aliases), answer
+
+
+def open_lines(
+    account: Account, command: Begin, tariffs: Tariffs, now: int, sharers: int
+) -> tuple[tuple[Line, ...], tuple[LineGrant | LineDenial, ...]]:
+    """Open and fill the lines a command asks for, each on what the ones before left (S2)."""
+    lines: tuple[Line, ...] = ()
+    told: list[LineGrant | LineDenial] = []
+    for request in command.lines:
+        head = line_head(account, request, tariffs, now, emergency=command.emergency)
+        if isinstance(head, Reason):
+            told.append(LineDenial(request.key, head))
+            continue
+        left = moved(account, (), lines)
+        line, line_told = refill(left, opened(head), request, command.policy, sharers, 0, now)
+        told.append(line_told)
+        if isinstance(line_told, LineGrant):
+            lines = (*lines, line)
+    return lines, tuple(told)
+
+
+def line_head(
+    account: Account, request: LineRequest, tariffs: Tariffs, now: int, emergency: bool = False, offset: int = 0
+) -> LineHead | Reason:
+    """Find the rate for a line under the tariff version in force now (S17), or say why there is none."""
+    if emergency:
+        return LineHead(request.key, request.destination, request.received, 0, "", now, None, offset)
+    tariff = tariffs.in_force(account.profile.tariff, now)
+    if tariff is None:
+        return Reason.NO_TARIFF
+    key = request.key
+    plan = tariff.find(key.service, request.destination, key.direction, key.rating_group)
+    if plan is None:
+        return Reason.UNKNOWN_DESTINATION
+    refusal = refused_destination(account, plan)
+    if refusal is not None:
+        return refusal
+    return LineHead(key, request.destination, request.received, tariff.version, plan.prefix, now, plan, offset)
+
+
+def deadline_of(lines: tuple[Line, ...], policy: Policy, state: State, now: int) -> int:
+    """The instant at which a session expires unless it is heard of: the latest of its lines' (S5)."""
+    if state is State.HELD:
+        return now + policy.hold_s * SECOND_US
+    return max(_line_deadline(line, policy, now) for line in lines)
+
+
+def _line_deadline(line: Line, policy: Policy, now: int) -> int:
+    """Until when a line may be silent: its unused time, ringing and grace; or twice the validity it was told."""
+    silent_s = 2 * policy.validity_s
+    if line.head.key.unit == "seconds":
+        ringing_s = policy.setup_s if line.used == 0 else 0
+        unused_s = line.granted - line.used + ringing_s + policy.grace_s
+        silent_s = max(unused_s, silent_s) if policy.tells_validity else unused_s
+    return now + silent_s * SECOND_US
+
+
+def denial(account: Account, reason: Reason, session_id: int = 0) -> Denial:
+    """A refusal that shows the balance, for profiles that tell it."""
+    return Denial(reason, "", session_id, account.shown_micro, account.profile.currency)
+
+
+def first_reason(told: tuple[LineGrant | LineDenial, ...]) -> Reason:
+    """The reason of the first line that was refused."""
+    for line in told:
+        if isinstance(line, LineDenial):
+            return line.reason
+    return Reason.INVALID

@@ -1,0 +1,172 @@
+"""
+End: settle a session at what it used, or take the usage of one nobody announced (RFC 2866 Stop, CCR-T).
+"""
+
+from __future__ import annotations
+
+from aaa.engine.begin import line_head
+from aaa.engine.lines import opened, reported
+from aaa.engine.model import (
+    NOTHING,
+    SECOND_US,
+    Accounts,
+    Ack,
+    Begin,
+    Changes,
+    Decision,
+    End,
+    Line,
+    LineRequest,
+    Notice,
+    Outcome,
+    Reason,
+    Session,
+    SessionHead,
+    State,
+    Total,
+    Unrated,
+    Update,
+)
+from aaa.engine.ports import Tariffs
+from aaa.engine.settle import overspent, settled
+from aaa.engine.sums import moved
+from aaa.engine.update import ack, current_line, replaced, with_aliases
+
+
+def end(accounts: Accounts, session: Session, command: End, now: int) -> Decision:
+    """
+    Charge the final usage, release the rest (S3, S15, S19); on an expired session, the difference (S8).
+
+    A second End with the same total repeats, with another one conflicts; neither moves anything.
+
+    Money: one entry for the session, or one correction.
+    """
+    account = accounts[0]
+    total = reported_total(command.lines)
+    if session.state is State.CLOSED:
+        if total is None or session.reported is None or total == session.reported:
+            return NOTHING, ack(account, session, Outcome.REPEAT)
+        return Changes(notices=(Notice("conflict", "stop"),)), ack(account, session, Outcome.CONFLICT)
+    is_late = session.state is State.EXPIRED
+    event_us = command.event_us or now
+    answered_us = command.answered_us or session.answered_us
+    lines, notices = session.lines, ((Notice("late"),) if is_late else ())
+    for request in _final_reports(session, command, event_us, answered_us):
+        line = current_line(lines, request.key)
+        if line is None or request.usage is None:
+            continue
+        report = reported(line, request.usage, event_us, answered_us, now, is_late)
+        lines, notices = replaced(lines, line, report.line), notices + report.notices
+    noted = session._replace(
+        lines=lines,
+        answered_us=answered_us,
+        reported=total,
+        implausible=session.implausible or any(notice.kind == "implausible" for notice in notices),
+    )
+    before = account if is_late else moved(account, session.lines, lines)
+    result = settled(before, noted, State.CLOSED, command.cause, now)
+    after, added = with_aliases(result.session, command.key, command.aliases)
+    notices += overspent(account, result.account, "late" if is_late else "overrun")
+    changes = Changes(
+        (result.account, *accounts[1:]),
+        after,
+        entries=result.entries,
+        settles=True,
+        new_aliases=added,
+        notices=notices,
+    )
+    return changes, ack(result.account, after, Outcome.DONE)
+
+
+def reported_total(requests: tuple[LineRequest, ...]) -> int | None:
+    """The total a RADIUS Stop reports, or None."""
+    for request in requests:
+        if isinstance(request.usage, Total):
+            return request.usage.units
+    return None
+
+
+def _final_reports(session: Session, command: End, event_us: int, answered_us: int) -> tuple[LineRequest, ...]:
+    """The reports of an End, with what a Stop without a time means, and an answered call of 0 s (S15, S19)."""
+    last = session.lines[-1]
+    if last.head.key.unit != "seconds" or session.head.protocol != "radius":
+        return command.lines
+    total = reported_total(command.lines)
+    if total is None:
+        since_us = answered_us or session.started_us
+        if not since_us:
+            return command.lines
+        most = last.head.offset + last.granted
+        total = min(most, max(0, event_us - since_us) // SECOND_US)
+    elif total == 0 and answered_us:
+        total = 1
+    else:
+        return command.lines
+    return (LineRequest(last.head.key, Total(total), wants_quota=False),)
+
+
+def orphan(
+    accounts: Accounts, command: End | Update, begin: Begin | None, tariffs: Tariffs, session_id: int, now: int
+) -> Decision:
+    """
+    Usage of a session that nobody announced: charged when it says who, where to and how long (S17, S19).
+
+    Money: an End posts the charge; an Interim holds it until the End.  What cannot be rated is kept as
+    an unrated record.
+    """
+    event_us = command.event_us or now
+    total = reported_total(command.lines) or 0
+    unrated = Changes(
+        unrated=Unrated(command.key, command.origin, total, event_us, "orphan"), notices=(Notice("unrated"),)
+    )
+    if begin is None or not accounts or total == 0:
+        return unrated, Ack(Outcome.UNRATED)
+    account = accounts[0]
+    began_us = max(0, event_us - total * SECOND_US)
+    head = line_head(account, begin.lines[0], tariffs, began_us)
+    if isinstance(head, Reason):
+        return unrated, Ack(Outcome.UNRATED)
+    line = _used_line(opened(head), total, event_us, now)
+    session = Session(
+        SessionHead(
+            session_id,
+            account.profile.id,
+            command.key,
+            begin.origin,
+            begin.protocol,
+            begin.service_context,
+            begin.subscriber,
+            begin.caller,
+            began_us,
+            begin.policy,
+        ),
+        State.OPEN,
+        now + begin.policy.grace_s * SECOND_US,
+        (line,),
+        command.aliases,
+        started_us=began_us,
+        cause="orphan" if isinstance(command, End) else "",
+    )
+    held = moved(account, (), session.lines, live=1)
+    notices = (Notice("orphan"), *overspent(account, held, "late"))
+    if isinstance(command, Update):
+        deadline = now + (begin.policy.setup_s + begin.policy.grace_s) * SECOND_US
+        session = session._replace(deadline_us=deadline)
+        changes = Changes((held, *accounts[1:]), session, True, new_aliases=command.aliases, notices=notices)
+        return changes, ack(held, session, Outcome.DONE)
+    result = settled(held, session._replace(reported=total), State.CLOSED, command.cause, now)
+    changes = Changes(
+        (result.account, *accounts[1:]),
+        result.session,
+        True,
+        result.entries,
+        settles=True,
+        new_aliases=command.aliases,
+        notices=notices,
+    )
+    return changes, ack(result.account, result.session, Outcome.DONE)
+
+
+def _used_line(line: Line, total: int, event_us: int, now: int) -> Line:
+    """A line that only ever used: nothing was granted, all of it is overrun."""
+    return reported(line, Total(total), event_us, 0, max(now, event_us)).line

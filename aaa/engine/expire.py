@@ -1,0 +1,53 @@
+"""
+Expire and Kill: ends that no client asked for (SEMANTICS S5, S8, S20; law L7).
+"""
+
+from __future__ import annotations
+
+from aaa.engine.model import (
+    LIVE,
+    NOTHING,
+    Accounts,
+    Changes,
+    Decision,
+    Expire,
+    Kill,
+    Notice,
+    Outcome,
+    Session,
+    State,
+)
+from aaa.engine.settle import overspent, settled
+from aaa.engine.update import ack
+
+
+def expire(accounts: Accounts, session: Session, command: Expire, now: int) -> Decision:
+    """
+    Settle a live session without its End: at the last report, or at the grant for clients that report
+    only at the end and were heard to start (S8).
+
+    Money: one entry, marked assumed; a later Stop corrects it by the difference.
+    """
+    account = accounts[0]
+    if session.state not in LIVE:
+        return NOTHING, ack(account, session, Outcome.IGNORED)
+    assume = session.head.policy.assume_granted and session.state is State.OPEN
+    result = settled(account, session, State.EXPIRED, command.cause, now, assume_granted=assume)
+    notices = (Notice("expired", command.cause), *overspent(account, result.account, "late"))
+    changes = Changes(
+        (result.account, *accounts[1:]), result.session, entries=result.entries, settles=True, notices=notices
+    )
+    return changes, ack(result.account, result.session, Outcome.DONE)
+
+
+def kill(accounts: Accounts, session: Session, command: Kill) -> Decision:
+    """
+    Let a session end: it gets no more quota, and its Stop or its deadline settles it.
+
+    Money: none.
+    """
+    account = accounts[0]
+    if session.state not in LIVE:
+        return NOTHING, ack(account, session, Outcome.IGNORED)
+    marked = session._replace(cause=command.cause)
+    return Changes(accounts=tuple(accounts), session=marked), ack(account, marked, Outcome.DONE)

@@ -1,0 +1,88 @@
+"""
+Recognize a request that was made before (SEMANTICS S7, law L4).
+
+A session remembers the last four requests that got an answer worth repeating, and for clients that
+number their requests a window of 64 numbers.  Three outcomes: new, repeat (same number, same content:
+the stored answer goes out again and nothing moves), conflict (same number, other content: counted,
+nothing moves).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aaa.engine.model import SECOND_US, Ack, Answer, Identity, Outcome, Seen, Session
+
+REMEMBERED = 4
+WINDOW_BITS = 64
+SAME_REQUEST_US = 5 * SECOND_US
+
+
+class Known(NamedTuple):
+    """A request that is not new, and the answer it gets (None: conflict)."""
+
+    answer: Answer | None
+
+
+def known(session: Session, identity: Identity, now: int) -> Known | None:
+    """
+    The outcome for a request of a known session, or None when it is new.
+
+    A RADIUS Access-Request that says neither what it has used nor which grant it follows (`b`) is the
+    same request again when its authenticator is, or within 5 s.
+    """
+    if identity.order is not None:
+        return _numbered(session, identity)
+    for seen in session.seen:
+        if seen.number == identity.number and seen.digest == identity.digest:
+            return Known(seen.answer)
+    if identity.number == "b":
+        last = _last_bare(session)
+        if last is not None and now - session.asked_us < SAME_REQUEST_US:
+            return Known(last.answer)
+        return None
+    for seen in session.seen:
+        if seen.number == identity.number:
+            return Known(None)
+    return None
+
+
+def _last_bare(session: Session) -> Seen | None:
+    for seen in reversed(session.seen):
+        if seen.number == "b":
+            return seen
+    return None
+
+
+def _numbered(session: Session, identity: Identity) -> Known | None:
+    order = identity.order or 0
+    behind = session.highest - order
+    if behind < 0:
+        return None
+    if behind > 0 and (behind > WINDOW_BITS or not session.window >> (behind - 1) & 1):
+        # A number older than the window cannot be told from a repeat: nothing may move twice.
+        return Known(_forgotten(session)) if behind > WINDOW_BITS else None
+    for seen in session.seen:
+        if seen.number == identity.number:
+            return Known(seen.answer if seen.digest == identity.digest else None)
+    return Known(_forgotten(session))
+
+
+def _forgotten(session: Session) -> Ack:
+    """Success without quota, for a repeat whose answer is no longer stored."""
+    return Ack(Outcome.REPEAT, session.head.id)
+
+
+def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
+    """The session with this request and its answer remembered."""
+    highest, window = session.highest, session.window
+    if identity.order is not None:
+        order = identity.order
+        if order > highest:
+            shift = order - highest
+            window = ((window << shift) | (1 << (shift - 1))) & ((1 << WINDOW_BITS) - 1) if highest >= 0 else 0
+            highest = order
+        elif order < highest:
+            window |= 1 << (highest - order - 1)
+    seen = (*session.seen[-(REMEMBERED - 1) :], Seen(identity.number, identity.digest, answer))
+    return session._replace(seen=seen, highest=highest, window=window)

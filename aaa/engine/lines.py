@@ -1,0 +1,304 @@
+"""
+A line of a session: opened, reported, refilled, closed (SEMANTICS S2-S4, S6, S15).
+
+Theory.  A line's charge is `price(anchor_use, used)` over its funding plan, and what it holds is
+`price(used + granted)`; both come from the one price function.  While the answer time is unknown the
+hold is the maximum over every anchor the call may still get (S3); once it is known the hold can only
+shrink, and usage inside the grant never costs more than was held for it, so a report within the grant
+cannot overspend.  Only `refill` raises a hold, and it is given the funds that may be taken.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rating.grant import align
+from rating.price import held_price, price
+
+from aaa.engine.model import (
+    SECOND_US,
+    Account,
+    ChargeKey,
+    Delta,
+    Line,
+    LineDenial,
+    LineGrant,
+    LineHead,
+    LineRequest,
+    Notice,
+    Policy,
+    Reason,
+    Total,
+)
+from aaa.engine.quantum import quantum_units
+from rating.funding import Bucket, fund, settle, truncate
+
+UNBOUNDED = 1 << 62
+PLAUSIBLE_SLACK_US = 60 * SECOND_US
+
+
+class Reported(NamedTuple):
+    """A line after a report, and what there is to count about it."""
+
+    line: Line
+    notices: tuple[Notice, ...] = ()
+
+
+def window_of(line: Line, policy: Policy) -> tuple[int, int]:
+    """The earliest and the latest instant at which this line's use can have begun (S3)."""
+    if line.anchor_use_us:
+        return line.anchor_use_us, line.anchor_use_us
+    begun = line.head.anchor_auth_us
+    if line.head.key.unit != "seconds":
+        return begun, begun
+    return begun, begun + policy.setup_s * SECOND_US
+
+
+def charged(line: Line) -> int:
+    """What the usage of this line costs by now, posted or not."""
+    return line.accrued_micro + line.posted_micro
+
+
+def reported(
+    line: Line, usage: Total | Delta, event_us: int, answered_us: int, now: int, is_late: bool = False
+) -> Reported:
+    """
+    Take a report of usage (S3, S19): totals never shrink, time beyond the grant must be plausible.
+
+    A total beyond the grant that more time than has passed would be needed for is clipped to what was
+    granted or to the elapsed time and a minute, whichever is more.
+
+    Args:
+        is_late: The session was settled by its deadline before: its hold is gone, so the price counts
+            alone, and may be less than what was assumed.
+
+    Money: none posted; `accrued` follows the usage, and a usage beyond the grant raises the hold with it.
+    """
+    notices: tuple[Notice, ...] = ()
+    if isinstance(usage, Delta):
+        used = line.used + max(0, usage.units)
+    else:
+        used = usage.units - line.head.offset
+        if used < line.used:
+            return Reported(line, (Notice("usage_decreased"),))
+    if line.head.key.unit == "seconds" and used > line.granted:
+        elapsed = (max(0, now - line.head.anchor_auth_us) + PLAUSIBLE_SLACK_US) // SECOND_US
+        most = max(line.granted, elapsed, line.used)
+        if used > most:
+            notices = (Notice("implausible", "time", used - most),)
+            used = most
+    if used > line.granted:
+        notices += (Notice("overrun", "overrun", used - line.granted),)
+    if used == 0:
+        return Reported(line, notices)
+    anchor = line.anchor_use_us or _anchor(line, used, event_us, answered_us)
+    line = line._replace(used=used, anchor_use_us=anchor)
+    if is_late:
+        charge = _price(line, used)
+        return Reported(
+            line._replace(granted=max(line.granted, used), accrued_micro=charge - line.posted_micro), notices
+        )
+    return Reported(_revalued(line), notices)
+
+
+def _anchor(line: Line, used: int, event_us: int, answered_us: int) -> int:
+    """Anchor of use: the answer when it was told, else the event less the usage (S3)."""
+    if answered_us:
+        return max(answered_us, line.head.anchor_auth_us)
+    if line.head.key.unit != "seconds":
+        return max(event_us, line.head.anchor_auth_us)
+    return max(event_us - used * SECOND_US, line.head.anchor_auth_us)
+
+
+def _price(line: Line, units: int) -> int:
+    """The price of so many units of this line at its anchor; 0 for an emergency call (S21)."""
+    plan = line.head.plan
+    return 0 if plan is None else price(plan, line.anchor_use_us or line.head.anchor_auth_us, units, line.parts)
+
+
+def _revalued(line: Line) -> Line:
+    """The line with its charge and its hold computed anew for its anchor; a hold never rises inside a grant."""
+    charge = _price(line, line.used)
+    held = line.held_micro
+    if line.used <= line.granted:
+        charge = min(charge, held)
+        held = max(charge, min(held, _price(line, line.granted)))
+    else:
+        held = max(held, charge)
+    return line._replace(
+        granted=max(line.granted, line.used),
+        accrued_micro=charge - line.posted_micro,
+        reserved_micro=held - line.posted_micro,
+    )
+
+
+def released(line: Line) -> Line:
+    """The line with its unused quota given back: a Diameter report returns what it did not use (S6)."""
+    return line._replace(
+        granted=line.used,
+        parts=truncate(line.parts, line.used) if line.parts else (),
+        reserved_micro=line.accrued_micro,
+    )
+
+
+def opened(head: LineHead) -> Line:
+    """A line that has got nothing yet."""
+    return Line(head)
+
+
+def refill(
+    account: Account, line: Line, request: LineRequest, policy: Policy, sharers: int, used_bound: int, now: int
+) -> tuple[Line, LineGrant | LineDenial]:
+    """
+    Grant more on a line, or say why not (S6, S9).
+
+    Args:
+        sharers: n of S9, the asking session included.
+        used_bound: How far the usage can have come; sizes the refill and never charges.
+
+    Returns:
+        The line with its new hold, and what to tell; on a denial the line is as it was, marked final.
+
+    Guarantees:
+        The hold rises by at most `account.available_micro` (tests/property/test_engine_laws.py).
+    """
+    head = line.head
+    plan = head.plan
+    known = max(line.used, used_bound)
+    is_time = head.key.unit == "seconds"
+    cap = _cap(account, line, policy)
+    if plan is None or plan.is_free:
+        total = max(cap, line.granted)
+        free = line._replace(granted=total)
+        return free, _told(free, known, policy, is_free=True)
+    earliest, latest = window_of(line, policy)
+    funds = _funds(account, line)
+    free_buckets = _eligible(account, head.key)
+    most = fund(plan, earliest, latest, line.parts, free_buckets, funds, cap)
+
+    def share_units(shares: int) -> int:
+        if funds is None:
+            return policy.quantum_max
+        spent = price(plan, earliest, known, line.parts) if known else line.posted_micro
+        share = spent + max(0, funds - spent) // shares
+        reach = min(cap, known + policy.quantum_max)
+        parts_of = tuple(_shared(bucket, shares) for bucket in free_buckets)
+        return fund(plan, earliest, latest, line.parts, parts_of, share, reach).total - known
+
+    sharing = 0 if account.profile.limits.max_sessions == 1 else sharers
+    if funds is None and policy.quantum != "whole" and is_time:
+        units = policy.quantum_max if policy.quantum == "adaptive" else policy.quantum_fixed
+    else:
+        units = quantum_units(policy, head.key.unit, most.total - known, sharing, share_units)
+    total = min(align(plan, earliest, known + max(units, 1), line.parts), most.total)
+    if request.requested:
+        total = min(total, known + request.requested)
+    if is_time:
+        total = max(total, line.granted)
+    if total <= known:
+        return line._replace(is_final=True), LineDenial(head.key, _why_nothing(account, line, policy), charged(line))
+    if total == most.total:
+        parts, held = most.parts, most.held_micro
+    elif line.parts or free_buckets:
+        chosen = fund(plan, earliest, latest, line.parts, free_buckets, funds, total)
+        parts, held = chosen.parts, chosen.held_micro
+    else:
+        parts, held = (), held_price(plan, earliest, latest, total)
+    # A hold that an unknown anchor made higher than the price now known stays, so that nothing granted loses cover.
+    held = max(held, line.held_micro) if is_time and total == line.granted else held
+    grown = line._replace(
+        granted=total,
+        parts=parts,
+        reserved_micro=held - line.posted_micro,
+        is_final=total >= most.total,
+    )
+    return grown, _told(grown, known, policy)
+
+
+def _cap(account: Account, line: Line, policy: Policy) -> int:
+    """The largest total this line may ever have."""
+    if line.head.key.unit != "seconds":
+        return UNBOUNDED
+    cap = policy.session_cap_s
+    if account.profile.limits.call_seconds is not None:
+        cap = min(cap, account.profile.limits.call_seconds)
+    return max(0, cap - line.head.offset)
+
+
+def _funds(account: Account, line: Line) -> int | None:
+    """The price this line may have in all: what is available and what it holds and has paid itself (S6)."""
+    available = account.available_micro
+    funds = None if available is None else available + line.held_micro
+    most = account.profile.limits.call_amount_micro
+    if most is None:
+        return funds
+    return most if funds is None else min(funds, most)
+
+
+def _eligible(account: Account, key: ChargeKey) -> tuple[Bucket, ...]:
+    return tuple(bucket for bucket in account.buckets if bucket.unit == key.unit) if account.buckets else ()
+
+
+def _shared(bucket: Bucket, shares: int) -> Bucket:
+    """A bucket of which one of so many equal parts may be taken."""
+    return Bucket(
+        id=bucket.id,
+        account_id=bucket.account_id,
+        unit=bucket.unit,
+        amount=bucket.reserved + max(0, bucket.amount - bucket.reserved) // shares,
+        reserved=bucket.reserved,
+        priority=bucket.priority,
+        scope=bucket.scope,
+        service=bucket.service,
+        pulse=bucket.pulse,
+        valid_from_us=bucket.valid_from_us,
+        valid_until_us=bucket.valid_until_us,
+    )
+
+
+def _why_nothing(account: Account, line: Line, policy: Policy) -> Reason:
+    """Why a line gets nothing more: its own caps, or the money."""
+    if line.used >= _cap(account, line, policy):
+        return Reason.LIMIT_CALL
+    most = account.profile.limits.call_amount_micro
+    if most is not None and charged(line) > 0 and _funds(account, line) == most:
+        return Reason.LIMIT_CALL
+    return Reason.NO_CREDIT
+
+
+def _told(line: Line, known: int, policy: Policy, is_free: bool = False) -> LineGrant:
+    """What the client is told of a line: from now or from the start of the session (S6)."""
+    rest = line.granted - known
+    told = rest if policy.from_now else line.head.offset + line.granted
+    if line.is_final and policy.final_margin_s and line.head.key.unit == "seconds":
+        told = max(1, told - policy.final_margin_s)
+    validity = 0
+    if policy.tells_validity:
+        validity = max(policy.validity_s, rest) if line.head.key.unit == "seconds" else policy.validity_s
+    return LineGrant(line.head.key, told, line.granted, validity, line.is_final, is_free, charged(line))
+
+
+def closed(line: Line) -> tuple[Line, int]:
+    """
+    The line settled at what it has used, and what is to be posted for it now.
+
+    Money: the caller posts the returned amount (negative when an earlier settlement was too high).
+    """
+    due = line.accrued_micro
+    parts = line.parts
+    if parts and line.head.plan is not None:
+        parts = settle(line.head.plan, line.anchor_use_us or line.head.anchor_auth_us, parts, line.used).consumed
+    return line._replace(accrued_micro=0, reserved_micro=0, posted_micro=line.posted_micro + due, parts=parts), due
+
+
+def assumed(line: Line) -> tuple[Line, int]:
+    """
+    The line settled as if its whole grant had been used (S8); `used` stays what was reported.
+
+    Money: the caller posts the returned amount; a late report corrects it by the difference.
+    """
+    charge = _price(line, line.granted)
+    if line.granted > 0:
+        charge = min(charge, line.held_micro)
+    due = charge - line.posted_micro
+    return line._replace(accrued_micro=0, reserved_micro=0, posted_micro=charge), due

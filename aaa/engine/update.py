@@ -1,0 +1,297 @@
+"""
+Update: usage reported, more asked for, an answer or a transfer noted (RFC 2866 Start and Interim, CCR-U).
+
+Also what a RADIUS Access-Request means on a session that is already there: the same request again, a
+renewal (S6), or a transfer to another destination (S14).
+"""
+
+from __future__ import annotations
+
+from aaa.engine.begin import deadline_of, denial, first_reason, line_head
+from aaa.engine.identity import known, remembered
+from aaa.engine.limits import refused_account
+from aaa.engine.lines import opened, refill, released, reported
+from aaa.engine.model import (
+    NOTHING,
+    SECOND_US,
+    Account,
+    Accounts,
+    Ack,
+    Answer,
+    Begin,
+    Changes,
+    ChargeKey,
+    Decision,
+    Delta,
+    Denial,
+    EarlyStart,
+    Grant,
+    Line,
+    LineDenial,
+    LineGrant,
+    LineRequest,
+    Notice,
+    Outcome,
+    Policy,
+    Reason,
+    Session,
+    State,
+    Total,
+    Update,
+)
+from aaa.engine.ports import Tariffs
+from aaa.engine.settle import correct, overspent
+from aaa.engine.sums import moved
+from aaa.errors import InvariantBroken
+
+Told = tuple[LineGrant | LineDenial, ...]
+
+
+def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tariffs, now: int) -> Decision:
+    """
+    An Access-Request on a live session: a repeat, a renewal, or a transfer (S6, S7, S14).
+
+    Money: none posted; the hold follows the new grant.
+    """
+    account = accounts[0]
+    before = known(session, command.identity, now)
+    if before is not None:
+        return _repeated(account, session, before.answer)
+    refusal = refused_account(account, now) if session.lines[0].head.plan is not None else None
+    if session.cause:
+        refusal = Reason.NOT_ALLOWED
+    if refusal is not None:
+        return NOTHING, denial(account, refusal, session.head.id)
+    request = command.lines[0]
+    line = current_line(session.lines, request.key)
+    if line is not None and request.destination and request.destination != line.head.destination:
+        return _transfer(accounts, session, command, line, tariffs, now)
+    lines, told, notices = _updated(
+        account, session, command.lines, command.policy, tariffs, command.event_us or now, 0, now
+    )
+    if not any(isinstance(line, LineGrant) for line in told):
+        return NOTHING, denial(account, first_reason(told), session.head.id)
+    state = State.OPEN if command.early_start_us or any(line.used for line in lines) else session.state
+    return _granted(accounts, session, lines, told, command, state, notices, now)
+
+
+def update(accounts: Accounts, session: Session, command: Update, tariffs: Tariffs, now: int) -> Decision:
+    """
+    A Start, an Interim-Update or a CCR-U on a session that is known.
+
+    Any Update opens the session (S5).  On an expired one a report charges the difference to what was
+    assumed; RADIUS sessions then live again (S8).
+    """
+    account = accounts[0]
+    before = known(session, command.identity, now)
+    if before is not None:
+        return _repeated(account, session, before.answer)
+    if session.state is State.CLOSED:
+        return NOTHING, ack(account, session, Outcome.IGNORED)
+    if session.state is State.EXPIRED:
+        return _late(accounts, session, command, tariffs, now)
+    event_us = command.event_us or now
+    answered_us = command.answered_us or session.answered_us
+    wants = any(request.wants_quota for request in command.lines)
+    if wants and session.cause:
+        return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
+    lines, told, notices = _updated(
+        account, session, command.lines, session.head.policy, tariffs, event_us, answered_us, now
+    )
+    session = session._replace(
+        answered_us=answered_us, started_us=session.started_us or (event_us if command.is_start else 0)
+    )
+    if wants and told:
+        return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
+    after = session._replace(
+        state=State.OPEN, lines=lines, deadline_us=deadline_of(lines, session.head.policy, State.OPEN, now)
+    )
+    after, added = with_aliases(after, command.key, command.aliases)
+    moved_account = moved(account, session.lines, lines)
+    notices += overspent(account, moved_account, "overrun")
+    changes = Changes((moved_account, *accounts[1:]), after, new_aliases=added, notices=notices)
+    return changes, ack(moved_account, after, Outcome.DONE)
+
+
+def early_start(command: Update, now: int, hold_s: int) -> Decision:
+    """A Start before its Access-Request: remembered, and it never charges (S5)."""
+    keys = (command.key, *command.aliases)
+    start = EarlyStart(keys, command.event_us or now, now + hold_s * SECOND_US)
+    return Changes(early_start=start), Ack(Outcome.DONE)
+
+
+def current_line(lines: tuple[Line, ...], key: ChargeKey) -> Line | None:
+    """The line usage of this key goes to: the latest leg (S14)."""
+    for line in reversed(lines):
+        if line.head.key == key:
+            return line
+    return None
+
+
+def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
+    """The lines with one of them replaced."""
+    return tuple(new if line is old else line for line in lines)
+
+
+def with_aliases(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[Session, tuple[str, ...]]:
+    """The session known by these names as well, and those that are new."""
+    names = (session.head.key, *session.aliases)
+    added = tuple(name for name in dict.fromkeys((key, *aliases)) if name not in names and not name.startswith("#"))
+    return (session._replace(aliases=session.aliases + added), added) if added else (session, ())
+
+
+def ack(account: Account, session: Session, outcome: Outcome) -> Ack:
+    """An answer that moves on without units: the charge so far and the balance."""
+    cost = sum(line.accrued_micro + line.posted_micro for line in session.lines)
+    return Ack(outcome, session.head.id, cost, account.shown_micro, account.profile.currency)
+
+
+def _repeated(account: Account, session: Session, answer: Answer | None) -> Decision:
+    if answer is None:
+        return Changes(notices=(Notice("conflict", "identity"),)), Denial(Reason.CONFLICT, "", session.head.id)
+    return NOTHING, answer
+
+
+def _updated(
+    account: Account,
+    session: Session,
+    requests: tuple[LineRequest, ...],
+    policy: Policy,
+    tariffs: Tariffs,
+    event_us: int,
+    answered_us: int,
+    now: int,
+) -> tuple[tuple[Line, ...], Told, tuple[Notice, ...]]:
+    """Report and refill the lines of a request, in its order, each on what the ones before left (S2)."""
+    lines = session.lines
+    told: list[LineGrant | LineDenial] = []
+    notices: tuple[Notice, ...] = ()
+    for request in requests:
+        line = current_line(lines, request.key)
+        if line is None:
+            head = line_head(account, request, tariffs, now)
+            if isinstance(head, Reason):
+                told.append(LineDenial(request.key, head))
+                continue
+            line = opened(head)
+            lines = (*lines, line)
+        fresh = line
+        if request.usage is not None:
+            report = reported(fresh, request.usage, event_us, answered_us, now)
+            fresh, notices = report.line, notices + report.notices
+            if isinstance(request.usage, Delta):
+                fresh = released(fresh)
+        if request.wants_quota:
+            left = moved(account, session.lines, replaced(lines, line, fresh))
+            bound = 0 if request.usage is not None else _used_bound(fresh, now)
+            sharers = max(1, account.live_sessions)
+            fresh, line_told = refill(left, fresh, request, policy, sharers, bound, now)
+            told.append(line_told)
+        lines = replaced(lines, line, fresh)
+    return lines, tuple(told), notices
+
+
+def _used_bound(line: Line, now: int) -> int:
+    """How far unreported usage can have come: sizes a refill, never charges (S6)."""
+    if line.head.key.unit != "seconds":
+        return line.used
+    elapsed_s = max(0, now - line.head.anchor_auth_us) // SECOND_US
+    return min(line.granted, elapsed_s)
+
+
+def _granted(
+    accounts: Accounts,
+    session: Session,
+    lines: tuple[Line, ...],
+    told: Told,
+    command: Begin | Update,
+    state: State,
+    notices: tuple[Notice, ...],
+    now: int,
+) -> Decision:
+    """The decision for a request that asked for quota on a live session."""
+    account = accounts[0]
+    moved_account = moved(account, session.lines, lines)
+    number = session.grants + 1
+    answer = Grant(session.head.id, told, moved_account.shown_micro, account.profile.currency, number)
+    policy = command.policy if isinstance(command, Begin) else session.head.policy
+    after = session._replace(
+        state=state,
+        lines=lines,
+        deadline_us=deadline_of(lines, policy, state, now),
+        asked_us=now,
+        grants=number,
+        started_us=session.started_us or (command.early_start_us if isinstance(command, Begin) else 0),
+    )
+    after = remembered(after, command.identity, answer)
+    after, added = with_aliases(after, command.key, command.aliases)
+    notices += overspent(account, moved_account, "overrun")
+    return Changes((moved_account, *accounts[1:]), after, new_aliases=added, notices=notices), answer
+
+
+def _transfer(accounts: Accounts, session: Session, command: Begin, line: Line, tariffs: Tariffs, now: int) -> Decision:
+    """
+    The call goes on to another destination: end the leg at what it used, append the next (S14).
+
+    A denial leaves the first leg as it was, final.
+    """
+    account = accounts[0]
+    request = command.lines[0]
+    event_us = command.event_us or now
+    usage = request.usage or Total(line.head.offset + _switch_units(session, line, event_us))
+    report = reported(line, usage, event_us, session.answered_us, now)
+    ended = released(report.line)
+    lines = replaced(session.lines, line, ended)
+    left = moved(account, session.lines, lines)
+    head = line_head(account, request, tariffs, now, offset=line.head.offset + ended.used)
+    if isinstance(head, Reason):
+        return NOTHING, denial(account, head, session.head.id)
+    leg, told = refill(left, opened(head), request, command.policy, max(1, account.live_sessions), 0, now)
+    if isinstance(told, LineDenial):
+        return NOTHING, denial(account, told.reason, session.head.id)
+    return _granted(accounts, session, (*lines, leg), (told,), command, session.state, report.notices, now)
+
+
+def _switch_units(session: Session, line: Line, event_us: int) -> int:
+    """Usage of a leg at its end when nobody told it: the time since its answer, as far as it was granted."""
+    since_us = line.anchor_use_us or session.answered_us or session.started_us or line.head.anchor_auth_us
+    since_us = max(since_us, line.head.anchor_auth_us)
+    return max(line.used, min(line.granted, max(0, event_us - since_us) // SECOND_US))
+
+
+def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariffs, now: int) -> Decision:
+    """A report after the deadline settled the session: charge the difference; a RADIUS session lives again (S8)."""
+    is_radius = session.head.protocol == "radius"
+    if not any(request.usage for request in command.lines):
+        outcome = Outcome.IGNORED if is_radius else Outcome.UNKNOWN
+        return NOTHING, ack(accounts[0], session, outcome)
+    corrected = correct(accounts[0], session, command.lines, command.event_us or now, command.answered_us, now)
+    account, after = corrected.account, corrected.session
+    if is_radius:
+        account = moved(account, (), (), live=1)
+        after = after._replace(
+            state=State.OPEN,
+            lines=tuple(line._replace(is_final=False) for line in after.lines),
+            assumed=False,
+            ended_us=0,
+            cause="",
+            deadline_us=deadline_of(after.lines, session.head.policy, State.OPEN, now),
+        )
+    notices = (*corrected.notices, *overspent(accounts[0], account, "late"))
+    changes = Changes((account, *accounts[1:]), after, entries=corrected.entries, settles=True, notices=notices)
+    if not is_radius:
+        return changes, ack(account, after, Outcome.UNKNOWN)
+    if any(request.wants_quota for request in command.lines):
+        return _late_refill(changes, command, tariffs, now)
+    return changes, ack(account, after, Outcome.DONE)
+
+
+def _late_refill(changes: Changes, command: Update, tariffs: Tariffs, now: int) -> Decision:
+    """Grant more to a session that lives again; a denial still keeps the correction."""
+    if changes.session is None:
+        raise InvariantBroken("a correction without its session")
+    requests = tuple(request._replace(usage=None) for request in command.lines)
+    grown, answer = update(changes.accounts, changes.session, command._replace(lines=requests), tariffs, now)
+    if grown.session is None:
+        return changes, answer
+    return grown._replace(entries=changes.entries, settles=True, notices=changes.notices + grown.notices), answer

@@ -1,0 +1,120 @@
+"""
+What a node remembers of the store: accounts with their versions, sessions by id and by name.
+
+Nothing here is an authority.  Any entry may be dropped at any time and is loaded again; a failed commit
+drops all it touched before anything else is decided.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from aaa.engine.model import LIVE, Account, Session
+
+
+class Cached:
+    """An account as staged, the version its row has, and which of its sessions are cached."""
+
+    __slots__ = ("account", "sessions", "version")
+
+    def __init__(self, account: Account, version: int) -> None:
+        self.account = account
+        self.version = version
+        self.sessions: set[int] = set()
+
+
+class Cache:
+    """
+    Bounded maps of accounts and sessions.
+
+    Args:
+        accounts_max: Accounts kept; beyond it those without cached live sessions go first, oldest first.
+        closed_max: Ended sessions kept, so that a late repeat is answered without the store.
+    """
+
+    def __init__(self, accounts_max: int = 200_000, closed_max: int = 50_000) -> None:
+        self.accounts: dict[int, Cached] = {}
+        self.sessions: dict[int, Session] = {}
+        self.names: dict[str, int] = {}
+        self._closed: deque[int] = deque()
+        self._accounts_max = accounts_max
+        self._closed_max = closed_max
+
+    def find(self, names: Iterable[str]) -> Session | None:
+        """The session that the first known of these names stands for."""
+        known = self.names
+        for name in names:
+            number = int(name[1:]) if name[0] == "#" and name[1:].isdigit() else known.get(name)
+            if number is not None:
+                session = self.sessions.get(number)
+                if session is not None:
+                    return session
+        return None
+
+    def put_account(self, account: Account, version: int) -> Cached:
+        """Remember an account that was loaded."""
+        if len(self.accounts) >= self._accounts_max:
+            self._evict()
+        cached = self.accounts[account.profile.id] = Cached(account, version)
+        return cached
+
+    def put_session(self, session: Session) -> None:
+        """Remember the latest value of a session under all its names."""
+        head = session.head
+        number = head.id
+        before = self.sessions.get(number)
+        self.sessions[number] = session
+        if before is None:
+            self.names[head.key] = number
+            cached = self.accounts.get(head.account_id)
+            if cached is not None:
+                cached.sessions.add(number)
+        if before is None or before.aliases is not session.aliases:
+            for alias in session.aliases:
+                self.names[alias] = number
+        if session.state not in LIVE and (before is None or before.state in LIVE):
+            self._closed.append(number)
+            if len(self._closed) > self._closed_max:
+                self._forget_closed()
+
+    def drop_account(self, account_id: int) -> None:
+        """Forget an account and all its cached sessions."""
+        cached = self.accounts.pop(account_id, None)
+        if cached is not None:
+            for number in cached.sessions:
+                self._drop_session(number)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.accounts.clear()
+        self.sessions.clear()
+        self.names.clear()
+        self._closed.clear()
+
+    def _drop_session(self, number: int) -> None:
+        session = self.sessions.pop(number, None)
+        if session is None:
+            return
+        for name in (session.head.key, *session.aliases):
+            if self.names.get(name) == number:
+                del self.names[name]
+
+    def _forget_closed(self) -> None:
+        number = self._closed.popleft()
+        session = self.sessions.get(number)
+        if session is None or session.state in LIVE:
+            return
+        cached = self.accounts.get(session.head.account_id)
+        if cached is not None:
+            cached.sessions.discard(number)
+        self._drop_session(number)
+
+    def _evict(self) -> None:
+        """Make room for a new account: the oldest ones whose sessions are all over."""
+        for number, cached in self.accounts.items():
+            if not cached.account.live_sessions:
+                break
+        else:
+            number = next(iter(self.accounts))
+        self.drop_account(number)

@@ -1,0 +1,118 @@
+"""
+The node's face towards other threads: commands, provisioning, status (DESIGN 6).
+
+The control API runs in its own thread.  Whatever it wants done is put on the reactor thread, between two
+batches, and comes back as a future; reads go through its own connection and never come here.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from aaa.engine.model import Answer, Command
+from aaa.errors import StoreUnavailable
+from aaa.node.node import ChargingNode
+
+PENDING_MAX = 10_000
+
+
+class NodeControl:
+    """
+    The `Control` port.
+
+    Args:
+        call_in_reactor: `reactor.callFromThread`, or for tests a plain call.
+        forget: Called after provisioning, so that caches outside the node are dropped too.
+        describe: Adds what the composition root knows to `status`.
+    """
+
+    def __init__(
+        self,
+        node: ChargingNode,
+        call_in_reactor: Callable[..., Any],
+        forget: Callable[[], None],
+        describe: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._node = node
+        self._call = call_in_reactor
+        self._forget = forget
+        self._describe = describe
+        self._pending = 0
+        self._lock = threading.Lock()
+
+    def submit(self, command: Command, account_id: int | None) -> Future[Answer]:
+        """Submit a command and get its answer as a future."""
+
+        def run(future: Future[Answer]) -> None:
+            self._node.submit(command, account_id, future.set_result)
+            self._node.flush()
+
+        return self._in_reactor(run)
+
+    def provision(self, work: Callable[[Any], Any]) -> Future[Any]:
+        """Run `work(connection)` in one write transaction, then forget what was cached."""
+
+        def run(future: Future[Any]) -> None:
+            self._node.flush()
+            result = self._node.store.provision(work)
+            self._node.forget()
+            self._forget()
+            future.set_result(result)
+
+        return self._in_reactor(run)
+
+    def status(self) -> Future[dict[str, Any]]:
+        """Queue depths, cache sizes, counters and what the composition root adds."""
+
+        def run(future: Future[dict[str, Any]]) -> None:
+            node = self._node
+            future.set_result(
+                {
+                    **self._describe(),
+                    "store_up": node.is_store_up,
+                    "draining": node.is_draining,
+                    "cached_accounts": len(node.cache.accounts),
+                    "cached_sessions": len(node.cache.sessions),
+                    "tariffs": node.tariffs.names(),
+                    "counters": {
+                        f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())
+                    },
+                }
+            )
+
+        return self._in_reactor(run)
+
+    def drain(self, draining: bool) -> Future[None]:
+        """Refuse new sessions, or take them again."""
+
+        def run(future: Future[None]) -> None:
+            self._node.is_draining = draining
+            future.set_result(None)
+
+        return self._in_reactor(run)
+
+    def _in_reactor(self, run: Callable[[Future[Any]], None]) -> Future[Any]:
+        future: Future[Any] = Future()
+        with self._lock:
+            if self._pending >= PENDING_MAX:
+                future.set_exception(StoreUnavailable("too many control requests at once"))
+                return future
+            self._pending += 1
+        future.add_done_callback(self._finished)
+
+        def guarded() -> None:
+            try:
+                run(future)
+            except BaseException as error:
+                if not future.done():
+                    future.set_exception(error)
+
+        self._call(guarded)
+        return future
+
+    def _finished(self, _future: Future[Any]) -> None:
+        with self._lock:
+            self._pending -= 1

@@ -1,0 +1,49 @@
+"""
+The tariff versions this node prices with (S17): which one is in force when, and each by its number.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from rating.loader import load
+from rating.tariff import Tariff
+
+from aaa.store.sqlite import SqliteStore
+
+
+class TariffBook:
+    """Every activated version, loaded from the store; versions never change once loaded."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+        self._versions: dict[int, Tariff] = {}
+        self._from: dict[str, list[int]] = {}
+        self._in_force: dict[str, list[int]] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Take up versions and activations that were added since."""
+        for number, document in self._store.tariff_documents():
+            if number not in self._versions:
+                self._versions[number] = load(document, number)
+        self._from, self._in_force = {}, {}
+        for name, active_from, number in self._store.activations():
+            self._from.setdefault(name, []).append(active_from)
+            self._in_force.setdefault(name, []).append(number)
+
+    def in_force(self, name: str, at_us: int) -> Tariff | None:
+        """The version of a tariff in force at an instant, or None."""
+        starts = self._from.get(name)
+        if starts is None:
+            return None
+        position = bisect_right(starts, at_us)
+        return self._versions[self._in_force[name][position - 1]] if position else None
+
+    def version(self, number: int) -> Tariff | None:
+        """One version by its number, or None."""
+        return self._versions.get(number)
+
+    def names(self) -> dict[str, int]:
+        """The newest activated version of every tariff."""
+        return {name: numbers[-1] for name, numbers in self._in_force.items()}

@@ -1,0 +1,157 @@
+"""
+Sessions as rows: what a session knows, as two JSON arrays and a few columns (S7).
+
+`head` never changes after the insert; `body` is written with every change.  The values are tuples whose
+fields are only ever appended, so a row of an older release decodes with the defaults of what it lacks.
+A line's rate is not stored: it is found again under the line's tariff version, which never changes (S17).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from aaa.engine.model import (
+    Ack,
+    Answer,
+    ChargeKey,
+    Grant,
+    Line,
+    LineDenial,
+    LineGrant,
+    LineHead,
+    Outcome,
+    Policy,
+    Reason,
+    Seen,
+    Session,
+    SessionHead,
+    State,
+)
+from aaa.engine.ports import Tariffs
+from aaa.errors import StoreUnavailable
+
+STATE_NUMBER = {State.HELD: 0, State.OPEN: 1, State.EXPIRED: 2, State.CLOSED: 3}
+STATES = (State.HELD, State.OPEN, State.EXPIRED, State.CLOSED)
+SESSION_COLUMNS = "id, account_id, key, origin, state, deadline, head, body"
+
+
+def dumps(value: Any) -> str:
+    """A tuple of plain values and named tuples as JSON text."""
+    return orjson.dumps(value, default=tuple).decode()
+
+
+def head_text(head: SessionHead) -> str:
+    """The part of a session that never changes, as the `head` column."""
+    return dumps((head.protocol, head.service_context, head.subscriber, head.caller, head.begun_us, head.policy))
+
+
+def body_text(session: Session) -> str:
+    """The part of a session that changes, as the `body` column."""
+    return dumps(
+        (
+            [line_row(line) for line in session.lines],
+            session.aliases,
+            session.seen,
+            session.highest,
+            str(session.window),  # 64 bits do not fit into the integers of JSON readers
+            session.started_us,
+            session.answered_us,
+            session.asked_us,
+            session.ended_us,
+            session.grants,
+            session.revision,
+            session.cause,
+            session.assumed,
+            session.implausible,
+            session.reported,
+        )
+    )
+
+
+def line_row(line: Line) -> tuple[Any, ...]:
+    """One line as a JSON array."""
+    head = line.head
+    return (
+        head.key,
+        head.destination,
+        head.received,
+        head.tariff_version,
+        head.prefix,
+        head.anchor_auth_us,
+        head.offset,
+        line.anchor_use_us,
+        line.used,
+        line.granted,
+        line.accrued_micro,
+        line.reserved_micro,
+        line.posted_micro,
+        line.parts,
+        line.is_final,
+    )
+
+
+def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
+    """
+    The session of a row selected as `SESSION_COLUMNS`.
+
+    Raises:
+        StoreUnavailable: The row names a tariff version that is not there.
+    """
+    number, account_id, key, origin, state, deadline, head_json, body_json = row
+    protocol, service_context, subscriber, caller, begun_us, policy, *_ = orjson.loads(head_json)
+    lines, aliases, seen, highest, window, *rest = orjson.loads(body_json)
+    head = SessionHead(
+        number, account_id, key, origin, protocol, service_context, subscriber, caller, begun_us, Policy(*policy)
+    )
+    return Session(
+        head,
+        STATES[state],
+        deadline,
+        tuple(line_from_row(line, tariffs) for line in lines),
+        tuple(aliases),
+        tuple(Seen(name, digest, _answer(answer)) for name, digest, answer in seen),
+        highest,
+        int(window),
+        *rest,
+    )
+
+
+def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
+    """A line, its rate found again under its tariff version."""
+    key_row, destination, received, version, prefix, anchor_auth_us, offset, *rest = row
+    key = _key(key_row)
+    plan = None
+    if version:
+        tariff = tariffs.version(version)
+        plan = tariff and tariff.find(key.service, destination, key.direction, key.rating_group)
+        if plan is None:
+            raise StoreUnavailable(f"tariff version {version} has no rate for {destination!r} any more")
+    head = LineHead(key, destination, received, version, prefix, anchor_auth_us, plan, offset)
+    anchor_use_us, used, granted, accrued, reserved, posted, parts, is_final = rest[:8]
+    plan_parts = tuple((source, units) for source, units in parts)
+    return Line(head, anchor_use_us, used, granted, accrued, reserved, posted, plan_parts, is_final)
+
+
+def _key(row: Sequence[Any]) -> ChargeKey:
+    service, rating_group, service_ids, unit, direction = row
+    return ChargeKey(service, rating_group, tuple(service_ids), unit, direction)
+
+
+def _answer(row: Sequence[Any] | None) -> Answer | None:
+    if row is None:
+        return None
+    if isinstance(row[0], str):
+        outcome, number, cost, balance, currency, lines = row
+        return Ack(Outcome(outcome), number, cost, balance, currency, tuple(_told(line) for line in lines))
+    number, lines, shown, currency, count = row
+    return Grant(number, tuple(_told(line) for line in lines), shown, currency, count)
+
+
+def _told(row: Sequence[Any]) -> LineGrant | LineDenial:
+    key, *rest = row
+    if isinstance(rest[0], str):
+        return LineDenial(_key(key), Reason(rest[0]), *rest[1:])
+    return LineGrant(_key(key), *rest)

@@ -1,0 +1,72 @@
+"""
+Accounts, buckets and subscriptions as rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from aaa.engine.model import Account, Limits, Profile
+from aaa.engine.ports import Subscriber
+from rating.funding import Bucket
+
+ACCOUNT_COLUMNS = (
+    "id, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, balance, accrued, reserved, "
+    "live_sessions, entry_no, version"
+)
+BUCKET_COLUMNS = "id, account_id, unit, amount, reserved, priority, scope, service, pulse, valid_from, valid_until"
+SUBSCRIBER_SELECT = (
+    "SELECT account.id, account.name, subscription.type, subscription.value, subscription.credential "
+    "FROM subscription JOIN account ON account.id = subscription.account_id "
+    "WHERE subscription.type=? AND subscription.value=?"
+)
+
+
+def limits_from_json(text: str) -> Limits:
+    """The `limits` column: an object with the fields of `Limits`, absent ones unlimited."""
+    fields = json.loads(text)
+    allowed = fields.get("allowed_classes")
+    return Limits(
+        max_sessions=fields.get("max_sessions"),
+        call_amount_micro=fields.get("call_amount_micro"),
+        call_seconds=fields.get("call_seconds"),
+        denied_classes=frozenset(fields.get("denied_classes", ())),
+        allowed_classes=None if allowed is None else frozenset(allowed),
+    )
+
+
+def account_from_row(row: Sequence[Any], buckets: tuple[Bucket, ...] = ()) -> tuple[Account, int]:
+    """The account of a row selected as `ACCOUNT_COLUMNS`, and its version."""
+    number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, *sums, version = row
+    profile = Profile(
+        number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits_from_json(limits)
+    )
+    balance, accrued, reserved, live_sessions, entry_no = sums
+    return Account(profile, balance, accrued, reserved, live_sessions, entry_no, buckets), version
+
+
+def bucket_from_row(row: Sequence[Any]) -> Bucket:
+    """The bucket of a row selected as `BUCKET_COLUMNS`."""
+    number, account_id, unit, amount, reserved, priority, scope, service, pulse, valid_from, valid_until = row
+    first, _, following = pulse.partition("/")
+    return Bucket(
+        id=number,
+        account_id=account_id,
+        unit=unit,
+        amount=amount,
+        reserved=reserved,
+        priority=priority,
+        scope=tuple(json.loads(scope)),
+        service=service,
+        pulse=(int(first), int(following or first)),
+        valid_from_us=valid_from,
+        valid_until_us=valid_until,
+    )
+
+
+def subscriber_from_row(row: Sequence[Any]) -> Subscriber:
+    """The subscriber of a row of `SUBSCRIBER_SELECT`."""
+    account_id, account, kind, value, credential = row
+    return Subscriber(account_id, account, kind, value, json.loads(credential))

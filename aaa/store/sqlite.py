@@ -1,0 +1,317 @@
+"""
+The embedded store: SQLite in WAL mode, one writer, one fdatasync per batch (DESIGN 5, PERFORMANCE).
+
+Every batch is one transaction of a constant number of set-based statements; account rows are compared
+and set by version.  With one process the versions always match, and a mismatch is a broken invariant:
+somebody else wrote to the file.  A second process on the same file is refused by a lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import StaticPool
+
+from aaa.engine.model import Account, Session
+from aaa.engine.ports import Subscriber, Tariffs
+from aaa.errors import ConfigError, StoreUnavailable
+from aaa.store.batch import Batch, Row, cdr_row, session_insert, session_update, unrated_row
+from aaa.store.codec import SESSION_COLUMNS, session_from_row
+from aaa.store.profiles import (
+    ACCOUNT_COLUMNS,
+    BUCKET_COLUMNS,
+    SUBSCRIBER_SELECT,
+    account_from_row,
+    bucket_from_row,
+    subscriber_from_row,
+)
+
+UPDATE_ACCOUNT = (
+    "UPDATE account SET balance=?, accrued=?, reserved=?, live_sessions=?, entry_no=?, version=version+1 "
+    "WHERE id=? AND version=?"
+)
+UPDATE_BUCKET = "UPDATE bucket SET amount=?, reserved=? WHERE id=?"
+INSERT_SESSION = (
+    "INSERT INTO session (id, account_id, key, origin, state, deadline, accrued, reserved, head, body) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+UPDATE_SESSION = "UPDATE session SET state=?, deadline=?, accrued=?, reserved=?, body=? WHERE id=?"
+INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
+INSERT_CDR = (
+    "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "
+    "assumed, implausible, reported, head, lines) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, ended_at=excluded.ended_at, used=excluded.used, "
+    "amount=excluded.amount, cause=excluded.cause, assumed=excluded.assumed, implausible=excluded.implausible, "
+    "reported=excluded.reported, lines=excluded.lines"
+)
+INSERT_ENTRY = (
+    "INSERT INTO ledger_entry (account_id, entry_no, amount, balance_after, cause, ref, at) VALUES (?,?,?,?,?,?,?)"
+)
+INSERT_EARLY = (
+    "INSERT INTO early_start (key, started_at, deadline) VALUES (?,?,?) ON CONFLICT (key) DO UPDATE "
+    "SET deadline=excluded.deadline"
+)
+DELETE_EARLY = "DELETE FROM early_start WHERE key=?"
+INSERT_IDEMPOTENCY = "INSERT INTO idempotency (key, digest, result, at) VALUES (?,?,?,?)"
+UPSERT_EPOCH = (
+    "INSERT INTO nas_identity (identity, epoch, restarted_at) VALUES (?,?,?) ON CONFLICT (identity) DO UPDATE "
+    "SET epoch=excluded.epoch, restarted_at=excluded.restarted_at"
+)
+END_EPOCH = "UPDATE session SET deadline=? WHERE state IN (0, 1) AND key >= ? AND key < ?"
+
+PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA wal_autocheckpoint=4000",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA cache_size=-65536",
+    "PRAGMA temp_store=MEMORY",
+)
+
+
+class SqliteStore:
+    """
+    One SQLite file, opened for writing by this process alone.
+
+    Raises:
+        ConfigError: Another process has it open.
+        StoreUnavailable: It cannot be opened.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.path = make_url(url).database or ""
+        self._lock = _lock(self.path + ".lock")
+        try:
+            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
+            for pragma in PRAGMAS:
+                self._db.execute(pragma).fetchall()
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise StoreUnavailable(f"{self.path}: {error}") from error
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+        os.close(self._lock)
+
+    # -- reading ----------------------------------------------------------------------------------
+
+    def _all(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreUnavailable(str(error)) from error
+
+    def account(self, account_id: int) -> tuple[Account, int] | None:
+        """An account and its version, or None."""
+        rows = self._all(f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE id=?", (account_id,))  # noqa: S608
+        if not rows:
+            return None
+        buckets = self._all(f"SELECT {BUCKET_COLUMNS} FROM bucket WHERE account_id=? AND amount>0", (account_id,))  # noqa: S608
+        return account_from_row(rows[0], tuple(bucket_from_row(row) for row in buckets))
+
+    def account_id(self, name: str) -> int | None:
+        """The number of an account by its public id."""
+        rows = self._all("SELECT id FROM account WHERE name=?", (name,))
+        return rows[0][0] if rows else None
+
+    def session(self, keys: Iterable[str], tariffs: Tariffs) -> Session | None:
+        """The session that the first known of these keys names: `#id`, a key or an alias."""
+        for key in keys:
+            if key.startswith("#"):
+                if not key[1:].isascii() or not key[1:].isdigit() or len(key) > 20:
+                    continue
+                rows = self._session("id=?", int(key[1:]))
+            else:
+                rows = self._session("key=?", key)
+                rows = rows or self._session("id=(SELECT session_id FROM session_alias WHERE alias=?)", key)
+            if rows:
+                return session_from_row(rows[0], tariffs)
+        return None
+
+    def _session(self, where: str, value: str | int) -> list[Any]:
+        return self._all(f"SELECT {SESSION_COLUMNS} FROM session WHERE {where}", (value,))  # noqa: S608
+
+    def early_starts(self, now: int) -> dict[str, tuple[int, int]]:
+        """The early starts that still wait for their Begin: instant and deadline by key (S5)."""
+        rows = self._all("SELECT key, started_at, deadline FROM early_start WHERE deadline>?", (now,))
+        return {key: (started_at, deadline) for key, started_at, deadline in rows}
+
+    def subscriber(self, identities: Iterable[tuple[str, str]]) -> Subscriber | None:
+        """The first of these identities that exists."""
+        for identity in identities:
+            rows = self._all(SUBSCRIBER_SELECT, identity)
+            if rows:
+                return subscriber_from_row(rows[0])
+        return None
+
+    def movement(self, key: str) -> tuple[str, str] | None:
+        """Digest and result of a movement of money by its idempotency key."""
+        rows = self._all("SELECT digest, result FROM idempotency WHERE key=?", (key,))
+        return rows[0] if rows else None
+
+    def epochs(self) -> dict[str, tuple[int, int]]:
+        """Epoch and time of the last restart of every NAS identity that ever restarted (S20)."""
+        return {row[0]: (row[1], row[2]) for row in self._all("SELECT identity, epoch, restarted_at FROM nas_identity")}
+
+    def due(self, now: int, most: int) -> list[int]:
+        """Live sessions whose deadline has passed, the oldest first."""
+        rows = self._all(
+            "SELECT id FROM session WHERE state=0 AND deadline<=? UNION ALL "
+            "SELECT id FROM session WHERE state=1 AND deadline<=? LIMIT ?",
+            (now, now, most),
+        )
+        return [row[0] for row in rows]
+
+    def tariff_documents(self) -> list[tuple[int, str]]:
+        """Every tariff version that was ever activated: number and document."""
+        return self._all(
+            "SELECT id, document FROM tariff_version WHERE id IN (SELECT version_id FROM tariff_activation) ORDER BY id"
+        )
+
+    def activations(self) -> list[tuple[str, int, int]]:
+        """Every activation: tariff, from when, which version."""
+        return self._all("SELECT tariff, active_from, version_id FROM tariff_activation ORDER BY tariff, active_from")
+
+    # -- writing ----------------------------------------------------------------------------------
+
+    def new_node(self, name: str, now: int) -> int:
+        """Register one more start of a node; its number is part of every session id it makes."""
+        with self._transaction() as run:
+            return run("INSERT INTO node (name, started_at) VALUES (?,?)", (name, now)).lastrowid
+
+    def commit(self, batch: Batch, now: int) -> None:
+        """
+        Write a batch durably, whole or not at all (L5).
+
+        Raises:
+            StoreUnavailable: Nothing of it was written.
+        """
+        accounts = batch.accounts
+        currencies = {number: account.profile.currency for number, (account, _) in accounts.items()}
+        account_rows, bucket_rows = _account_rows(accounts)
+        settled = [cdr_row(s, currencies.get(s.head.account_id, "")) for s in batch.settled.values()]
+        settled += [unrated_row(number, record) for number, record in batch.unrated]
+        early = [(key, start.started_us, start.deadline_us) for start in batch.early_starts for key in start.keys]
+        parts: tuple[tuple[str, list[Row]], ...] = (
+            (INSERT_SESSION, [session_insert(s) for s in batch.new_sessions.values()]),
+            (UPDATE_SESSION, [session_update(s) for s in batch.sessions.values()]),
+            (INSERT_ALIAS, batch.aliases),
+            (INSERT_CDR, settled),
+            (INSERT_ENTRY, list(batch.entries)),
+            (UPDATE_BUCKET, bucket_rows),
+            (INSERT_EARLY, early),
+            (DELETE_EARLY, [(name,) for name in batch.early_used]),
+            (INSERT_IDEMPOTENCY, batch.idempotency),
+            (UPSERT_EPOCH, [row[:3] for row in batch.restarts]),
+            (END_EPOCH, [(now, row[3], row[3] + "\x7f") for row in batch.restarts]),
+        )
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            if account_rows and db.executemany(UPDATE_ACCOUNT, account_rows).rowcount != len(account_rows):
+                raise StoreUnavailable("account rows were changed by another writer")
+            for sql, rows in parts:
+                if rows:
+                    db.executemany(sql, rows)
+            db.execute("COMMIT")
+        except (sqlite3.Error, StoreUnavailable) as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise StoreUnavailable(str(error)) from error
+
+    def purge(self, closed_before: int, now: int, most: int) -> int:
+        """Forget closed sessions and early starts whose time is over, a bounded number at once."""
+        with self._transaction() as run:
+            run("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)", ())
+            run("DELETE FROM gone", ())
+            run(
+                "INSERT INTO gone SELECT id FROM session WHERE state IN (2, 3) AND deadline<? LIMIT ?",
+                (closed_before, most),
+            )
+            run("DELETE FROM session_alias WHERE session_id IN (SELECT id FROM gone)", ())
+            count: int = run("DELETE FROM session WHERE id IN (SELECT id FROM gone)", ()).rowcount
+            run("DELETE FROM early_start WHERE deadline<?", (now,))
+            return count
+
+    def provision(self, work: Callable[[Connection], Any]) -> Any:
+        """
+        Run `work` with a SQLAlchemy connection in one transaction of the writing connection.
+
+        Raises:
+            StoreUnavailable: The database refused; nothing was written.
+        """
+        engine = create_engine("sqlite://", creator=lambda: self._db, poolclass=StaticPool)
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                result = work(connection)
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+            return result
+
+    def _transaction(self) -> _Transaction:
+        return _Transaction(self._db)
+
+
+class _Transaction:
+    """A write transaction around a few statements; sqlite3's errors become ours."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def __enter__(self) -> Callable[[str, Sequence[Any]], sqlite3.Cursor]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise StoreUnavailable(str(error)) from error
+        return self._db.execute
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        if kind is None:
+            self._db.execute("COMMIT")
+            return
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise StoreUnavailable(str(error)) from error
+
+
+def _lock(path: str) -> int:
+    """Hold the lock that says this process writes the file."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise ConfigError([f"[store] url: {path[:-5]} is in use by another process"]) from error
+    return handle
+
+
+def _account_rows(accounts: dict[int, tuple[Account, int]]) -> tuple[list[Row], list[Row]]:
+    rows: list[Row] = []
+    buckets: list[Row] = []
+    for number, (account, version) in accounts.items():
+        rows.append(
+            (
+                account.balance_micro,
+                account.accrued_micro,
+                account.reserved_micro,
+                account.live_sessions,
+                account.entry_no,
+                number,
+                version,
+            )
+        )
+        buckets.extend((bucket.amount, bucket.reserved, bucket.id) for bucket in account.buckets)
+    return rows, buckets
