@@ -19,6 +19,7 @@ from aaa.provision.tables import AccountTable
 from aaa.provision.tariffs import TariffTable, parse_tariffs
 
 OBJECTS_PER_TRANSACTION = 10_000
+OBJECTS_PER_PART = 1_000
 
 
 class _Rest(Table):
@@ -39,20 +40,25 @@ class ApplyFile:
     peers: tuple[PeerTable, ...] = ()
 
     def batches(self) -> Iterator[ApplyFile]:
-        """Parts of at most 10,000 objects, each one transaction; tariffs first, because accounts name them."""
-        if self.tariffs or self.nas or self.peers:
-            yield ApplyFile(tariffs=self.tariffs, nas=self.nas, peers=self.peers)
+        """
+        The transactions to write the file in: one up to 10,000 objects, else small ones.
+
+        A larger file holds up the server for a moment with each; tariffs come first, because accounts name them.
+        """
+        if self.objects <= OBJECTS_PER_TRANSACTION:
+            yield self
+            return
+        yield ApplyFile(tariffs=self.tariffs, nas=self.nas, peers=self.peers)
         part: list[AccountTable] = []
         size = 0
         for account in self.accounts:
             weight = 1 + len(account.subscription) + len(account.bucket)
-            if part and size + weight > OBJECTS_PER_TRANSACTION:
+            if part and size + weight > OBJECTS_PER_PART:
                 yield ApplyFile(accounts=tuple(part))
                 part, size = [], 0
             part.append(account)
             size += weight
-        if part:
-            yield ApplyFile(accounts=tuple(part))
+        yield ApplyFile(accounts=tuple(part))
 
     @property
     def objects(self) -> int:

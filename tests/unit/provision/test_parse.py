@@ -185,13 +185,14 @@ def test_the_demo_secret_is_refused_through_a_file_too():
     assert any("loopback addresses only" in problem for problem in found)
 
 
-def test_large_files_become_transactions_of_bounded_size():
-    """Up to 10,000 objects are one transaction; order is kept."""
-    text = TARIFF + "".join(f'[[account]]\nid = "a{n}"\ncurrency = "EUR"\ntariff = "retail"\n' for n in range(10_050))
+@pytest.mark.parametrize(("accounts", "sizes"), [(9_999, [10_000]), (10_500, [1, *[1_000] * 10, 500])])
+def test_files_are_written_in_transactions_of_bounded_size(accounts, sizes):
+    """Up to 10,000 objects are one transaction; larger files come in parts, in order, tariffs first."""
+    text = TARIFF + "".join(f'[[account]]\nid = "a{n}"\ncurrency = "EUR"\ntariff = "retail"\n' for n in range(accounts))
     batches = list(sound(text).batches())
 
-    assert [1, 10_000, 50] == [batch.objects for batch in batches]
-    assert "a10049" == batches[-1].accounts[-1].id
+    assert sizes == [batch.objects for batch in batches]
+    assert f"a{accounts - 1}" == batches[-1].accounts[-1].id
 
 
 def test_pins_never_show_in_messages():
