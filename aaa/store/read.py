@@ -201,6 +201,12 @@ def activations(connection: Connection, tariff: str = "") -> Rows:
     return connection.execute(query.where(table.c.tariff == tariff) if tariff else query).all()
 
 
+def tariff_mark(connection: Connection) -> tuple[int, int]:
+    """Changes whenever a tariff version or an activation was added."""
+    newest = connection.execute(select(func.max(db.tariff_version.c.id))).scalar() or 0
+    return newest, connection.execute(select(func.count()).select_from(db.tariff_activation)).scalar_one()
+
+
 def audits(connection: Connection, before: int | None, limit: int) -> Rows:
     """Who changed what, the newest first."""
     query = select(db.audit).order_by(db.audit.c.id.desc())
