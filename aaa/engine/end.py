@@ -50,7 +50,8 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     is_late = session.state is State.EXPIRED
     event_us = command.event_us or now
     answered_us = command.answered_us or session.answered_us
-    lines, notices = session.lines, ((Notice("late"),) if is_late else ())
+    lines = session.lines
+    notices: tuple[Notice, ...] = (Notice("late"),) if is_late else ()
     for request in _final_reports(session, command, event_us, answered_us):
         line = current_line(lines, request.key)
         if line is None or request.usage is None:

@@ -4,9 +4,8 @@ What an account may do beside what it can pay: status, validity, sessions, desti
 
 from __future__ import annotations
 
-from rating.tariff import RatePlan
-
 from aaa.engine.model import Account, Reason
+from rating.plan import RatePlan
 
 
 def refused_account(account: Account, now: int) -> Reason | None:

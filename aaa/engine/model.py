@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from rating.tariff import RatePlan
-
 from rating.funding import Bucket, Parts
+from rating.plan import RatePlan
 
 SECOND_US = 1_000_000
 

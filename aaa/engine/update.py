@@ -271,7 +271,7 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
         account = moved(account, (), (), live=1)
         after = after._replace(
             state=State.OPEN,
-            lines=tuple(line._replace(is_final=False) for line in after.lines),
+            lines=tuple(released(line)._replace(is_final=False) for line in after.lines),  # the hold is gone
             assumed=False,
             ended_us=0,
             cause="",

@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import islice
 
 from aaa.engine.model import LIVE, Account, Session
+
+TRIM_LOOK = 64
 
 
 class Cached:
@@ -54,8 +57,6 @@ class Cache:
 
     def put_account(self, account: Account, version: int) -> Cached:
         """Remember an account that was loaded."""
-        if len(self.accounts) >= self._accounts_max:
-            self._evict()
         cached = self.accounts[account.profile.id] = Cached(account, version)
         return cached
 
@@ -85,6 +86,19 @@ class Cache:
             for number in cached.sessions:
                 self._drop_session(number)
 
+    def trim(self) -> None:
+        """
+        Forget the oldest accounts beyond the bound, those without live sessions first.
+
+        Only to be called when nothing is staged: a staged account that is dropped would be loaded again
+        without what is about to be committed.
+        """
+        while len(self.accounts) > self._accounts_max:
+            oldest = list(islice(self.accounts, TRIM_LOOK))
+            idle = [number for number in oldest if not self.accounts[number].account.live_sessions]
+            for number in idle or oldest[:1]:
+                self.drop_account(number)
+
     def clear(self) -> None:
         """Forget everything."""
         self.accounts.clear()
@@ -109,12 +123,3 @@ class Cache:
         if cached is not None:
             cached.sessions.discard(number)
         self._drop_session(number)
-
-    def _evict(self) -> None:
-        """Make room for a new account: the oldest ones whose sessions are all over."""
-        for number, cached in self.accounts.items():
-            if not cached.account.live_sessions:
-                break
-        else:
-            number = next(iter(self.accounts))
-        self.drop_account(number)

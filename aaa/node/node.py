@@ -30,6 +30,7 @@ from aaa.engine.model import (
     Begin,
     Changes,
     Command,
+    Decision,
     Denial,
     End,
     Event,
@@ -188,10 +189,10 @@ class ChargingNode:
             return True
         accounts = () if cached is None else (cached.account,)
         if session is not None and request.account_id not in (None, session.head.account_id):
-            changes, answer = NOTHING, Denial(Reason.FOREIGN_SESSION)
+            decision: Decision = (NOTHING, Denial(Reason.FOREIGN_SESSION))
         else:
-            changes, answer = decide(accounts, session, command, self.tariffs, request.now, self._next_session)
-        self._stage(request, changes, answer)
+            decision = decide(accounts, session, command, self.tariffs, request.now, self._next_session)
+        self._stage(request, *decision)
         return True
 
     def _stage(self, request: Request, changes: Changes, answer: Answer) -> None:
@@ -299,6 +300,7 @@ class ChargingNode:
             else:
                 self.is_store_up = True
                 self._versions_moved(batch.accounts)
+                self.cache.trim()
         self.counters["batches", ""] += 1
         self.counters["requests", ""] += len(staged)
         for request in staged:

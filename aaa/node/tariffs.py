@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from aaa.store.sqlite import SqliteStore
 from rating.loader import load
 from rating.tariff import Tariff
-
-from aaa.store.sqlite import SqliteStore
 
 
 class TariffBook:

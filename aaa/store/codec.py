@@ -126,7 +126,8 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
     plan = None
     if version:
         tariff = tariffs.version(version)
-        plan = tariff and tariff.find(key.service, destination, key.direction, key.rating_group)
+        if tariff is not None:
+            plan = tariff.find(key.service, destination, key.direction, key.rating_group)
         if plan is None:
             raise StoreUnavailable(f"tariff version {version} has no rate for {destination!r} any more")
     head = LineHead(key, destination, received, version, prefix, anchor_auth_us, plan, offset)

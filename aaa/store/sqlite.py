@@ -185,7 +185,7 @@ class SqliteStore:
     def new_node(self, name: str, now: int) -> int:
         """Register one more start of a node; its number is part of every session id it makes."""
         with self._transaction() as run:
-            return run("INSERT INTO node (name, started_at) VALUES (?,?)", (name, now)).lastrowid
+            return run("INSERT INTO node (name, started_at) VALUES (?,?)", (name, now)).lastrowid or 0
 
     def commit(self, batch: Batch, now: int) -> None:
         """
