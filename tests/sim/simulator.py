@@ -350,7 +350,7 @@ class Simulator:
             account = rng.randrange(1, ACCOUNTS + 1)
             command = Adjust(amount, "topup", f"k{len(self.topups)}")
             self.topups.append((command, account))
-        self.server.node.submit(command, account, lambda answer: self._moved(answer))
+        self.server.node.submit(command, account, self._moved)
         self.server.node.flush()
 
     def _moved(self, answer: Answer) -> None:
