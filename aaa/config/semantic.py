@@ -66,7 +66,7 @@ def _listeners(root: Root) -> Iterator[Finding]:
     taken: dict[str, str] = {}
     for key in ("auth", "acct"):
         for address in getattr(root.radius, key):
-            if address in taken:
+            if address in taken and not address.endswith(":0"):  # port 0 is a free one each time
                 yield ("radius", key), f"{address} is listened on twice (also in {taken[address]})"
             taken[address] = f"[radius] {key}"
     tcp: dict[str, str] = {}
