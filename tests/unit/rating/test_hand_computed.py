@@ -35,6 +35,8 @@ FREE_AFTER = flat("0.10", "60/60", more='connect_fee = "0.05"\nmax_charge = "0.5
 STOP_AT = flat("0.10", "60/60", more='connect_fee = "0.05"\nmax_charge = "0.50"\nat_max = "stop"')
 MINUTE = flat("0.10", "60/60")
 CENT_BY_SECOND = flat("0.01", "1/1")
+NEW_YORK_NIGHT = hours("00:00", "06:00", "America/New_York")
+LORD_HOWE_NIGHT = hours("00:00", "06:00", "Australia/Lord_Howe")
 
 CALLS = [
     # pulses
@@ -139,23 +141,9 @@ CALLS = [
     ("Berlin, hour skipped", hours("02:00", "03:00"), "2026-03-29 01:00", 7_200, "12", "2 h x 6.00: it never is 02:xx"),
     ("Berlin, hour twice", hours("02:00", "03:00"), "2026-10-25T01:00+02:00", 14_400, "13.2", "2 h x 6 + 2 h x 0.6"),
     ("Berlin, half hour twice", hours("02:30", "03:00"), "2026-10-25T02:00+02:00", 7_200, "6.6", "2 x (3.00 + 0.30)"),
-    (
-        "New York spring",
-        hours("00:00", "06:00", "America/New_York"),
-        "2026-03-08T00:00-05:00",
-        21_600,
-        "9",
-        "5 h + 1 h",
-    ),
-    ("New York autumn", hours("00:00", "06:00", "America/New_York"), "2026-11-01T00:00-04:00", 28_800, "10.2", "7 + 1"),
-    (
-        "Lord Howe",
-        hours("00:00", "06:00", "Australia/Lord_Howe"),
-        "2026-04-05T00:00+11:00",
-        25_200,
-        "6.9",
-        "6.5 + 0.5 h",
-    ),
+    ("New York spring", NEW_YORK_NIGHT, "2026-03-08T00:00-05:00", 21_600, "9", "5 h x 0.60 + 1 h x 6.00"),
+    ("New York autumn", NEW_YORK_NIGHT, "2026-11-01T00:00-04:00", 28_800, "10.2", "7 h x 0.60 + 1 h x 6.00"),
+    ("Lord Howe", LORD_HOWE_NIGHT, "2026-04-05T00:00+11:00", 25_200, "6.9", "the half hour back: 6.5 h + 0.5 h"),
     # prefixes
     ("12 digits", LONG_PREFIXES, NOON, 60, "0.30", "442079460000: the longest of its prefixes is 44"),
     # legs, S14
@@ -211,7 +199,7 @@ SERVICES = [
         service("data", "0.06", "60s"),
         600,
         "0.6",
-        "a hotspot charges its data service by time",
+        "a hotspot by time",
     ),
     ("flow sms", "message", service("message", "0.05", "1"), 3, "0.15", "3 x 0.05"),
     ("flow mms", "message", service("message", "0.25", "1"), 1, "0.25", "flow: 0.25 each"),
