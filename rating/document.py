@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from rating.findings import Finding
+from rating.calendars import Calendar, parse_calendars
+from rating.findings import Finding, Findings
 from rating.plan import Rate, Step
 from rating.tariff import Name, TableKey
 
@@ -34,8 +35,8 @@ class TariffDocument:
     """
     A validated tariff version.
 
-    `calendars` are kept as the tables they were written as, in canonical form; `tables` hold their
-    entries sorted by prefix; `warnings` are doubts found on import, not part of the document.
+    `tables` hold their entries sorted by prefix; `warnings` are doubts found on import, no part of the
+    document.
     """
 
     name: str
@@ -44,7 +45,7 @@ class TariffDocument:
     mode: str
     decimals: int
     fallback: str
-    calendars: tuple[dict[str, Any], ...]
+    calendars: dict[str, Calendar]
     tables: dict[TableKey, list[Entry]]
     warnings: list[Finding] = field(default_factory=list, compare=False)
 
@@ -75,7 +76,7 @@ class TariffDocument:
             "timezone": self.timezone,
             "rounding": {"mode": self.mode, "decimals": self.decimals},
             "fallback": self.fallback,
-            "calendars": list(self.calendars),
+            "calendars": [self.calendars[name].to_table() for name in sorted(self.calendars)],
             "names": list(names),
             "rate_sets": [[rate_to_json(rate) for rate in rates] for rates in numbers],
             "tables": tables,
@@ -104,7 +105,7 @@ class TariffDocument:
             mode=document["rounding"]["mode"],
             decimals=document["rounding"]["decimals"],
             fallback=document["fallback"],
-            calendars=tuple(document["calendars"]),
+            calendars=calendars_from_json(document),
             tables=tables,
         )
 
@@ -120,6 +121,20 @@ def read_json(text: str) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise ValueError(f"not a tariff document of format {FORMAT}")
     return document
+
+
+def calendars_from_json(document: dict[str, Any]) -> dict[str, Calendar]:
+    """
+    The calendars of a stored document, by name.
+
+    Raises:
+        ValueError: One of them is not a calendar.
+    """
+    findings = Findings()
+    calendars = parse_calendars(document["calendars"], document["name"], findings)
+    if findings:
+        raise ValueError(str(findings[0]))
+    return calendars
 
 
 def table_key(table: dict[str, Any]) -> TableKey:

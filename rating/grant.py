@@ -36,7 +36,7 @@ def grant(
     if funds_micro is not None and funds_micro < 0:
         funds_micro = 0
     pricing = plan.pricing
-    if latest_us <= earliest_us or pricing.timetable is None:
+    if latest_us <= earliest_us or pricing.only is not None:
         return _grant_at(pricing, earliest_us, funds_micro, cap, parts)
     return min(
         _grant_at(pricing, anchor_us, funds_micro, cap, parts) for anchor_us in anchors(plan, earliest_us, latest_us)

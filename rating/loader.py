@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rating.assemble import assemble
-from rating.document import TariffDocument, rate_from_json, read_json, table_key
+from rating.assemble import Assembly
+from rating.calendars import parse_calendars
+from rating.document import TariffDocument, calendars_from_json, rate_from_json, read_json, table_key
 from rating.findings import Finding, Findings, closest
 from rating.money import ROUNDING_MODES
 from rating.prefixes import PrefixTable
@@ -54,12 +55,13 @@ def parse_toml_tariff(table: dict[str, Any], rates_csv: str | None, where: str) 
         findings.error(where, "fallback", "names the tariff itself")
     reader = RowReader(zone, decimals, findings)
     rows = list(_rows(table, rates_csv, where, reader, findings))
-    tables = assemble(rows, findings)
+    calendars = parse_calendars(table.get("calendar", []), where, findings)
+    tables = Assembly(calendars, zone, findings).tables(rows)
     if not rows and not findings.has_errors:
         findings.error(where, "rate", "no rates", "give [[tariff.rate]] tables or a rates_file")
     if findings.has_errors:
         return list(findings)
-    return TariffDocument(name, currency, zone.key, mode, decimals, fallback, (), tables, list(findings))
+    return TariffDocument(name, currency, zone.key, mode, decimals, fallback, calendars, tables, list(findings))
 
 
 def load(document_json: str, version: int) -> Tariff:
@@ -85,6 +87,7 @@ def load(document_json: str, version: int) -> Tariff:
         rate_sets=[tuple(map(rate_from_json, rates)) for rates in document["rate_sets"]],
         names=[Name(*name) for name in document["names"]],
         tables=tables,
+        calendars=calendars_from_json(document),
     )
 
 

@@ -103,10 +103,21 @@ class Pricing:
     Rates over one denominator, with the timetable that says which one is in force when.
 
     `den` turns numerators into micro, `grid_den` into the tariff's smallest amount (10^-decimals).
-    `only` is the rate of a pricing that needs no clock at all, None otherwise.
+    `only` is the rate of a pricing that has just one, so that pricing needs no clock; else None.
     """
 
-    __slots__ = ("den", "grid_den", "grid_micro", "is_free", "is_timed", "mode", "only", "rates", "timetable")
+    __slots__ = (
+        "decimals",
+        "den",
+        "grid_den",
+        "grid_micro",
+        "is_free",
+        "is_timed",
+        "mode",
+        "only",
+        "rates",
+        "timetable",
+    )
 
     def __init__(self, rates: tuple[Rate, ...], timetable: Timetable | None, unit: str, mode: str, decimals: int):
         den = 1
@@ -116,17 +127,18 @@ class Pricing:
                 den = lcm(den, whole // gcd(whole, pulse_m * step.price_nano))
         self.den = den
         self.mode = mode
+        self.decimals = decimals
         self.grid_micro = TEN[MICRO_DECIMALS - decimals]
         self.grid_den = den * self.grid_micro
         self.rates = tuple(PricedRate(rate, den) for rate in rates)
         self.timetable = timetable
-        self.only = self.rates[0] if timetable is None else None
+        self.only = self.rates[0] if len(rates) == 1 else None
         self.is_timed = unit == "seconds"
         self.is_free = all(rate.is_free for rate in rates)
 
     def rate_at(self, at_us: int) -> PricedRate:
         """The rate in force at an instant."""
-        if self.timetable is None:
+        if self.only is not None or self.timetable is None:
             return self.rates[0]
         return self.rates[self.timetable.at(at_us)[0]]
 
@@ -147,8 +159,10 @@ class RatePlan:
         "is_free",
         "prefix",
         "pricing",
+        "service",
         "tariff",
         "tariff_version",
+        "timezone",
         "unit",
     )
 
@@ -157,15 +171,18 @@ class RatePlan:
         prefix: str,
         destination: str,
         destination_class: str,
+        service: str,
         unit: str,
         pricing: Pricing | None,
         tariff: str,
         tariff_version: int,
         currency: str,
+        timezone: str,
     ) -> None:
         self.prefix = prefix
         self.destination = destination
         self.destination_class = destination_class
+        self.service = service
         self.unit = unit
         self.blocked = pricing is None
         self.pricing = pricing or _NOTHING
@@ -173,6 +190,7 @@ class RatePlan:
         self.tariff = tariff
         self.tariff_version = tariff_version
         self.currency = currency
+        self.timezone = timezone
 
     def in_force(self, at_us: int) -> bool:
         """Say whether one of its rates is valid at this instant (effective dates)."""

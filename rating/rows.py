@@ -190,7 +190,7 @@ class RowReader:
             if not isinstance(value, str) or len(value) > _LABEL_MAX or not value.isprintable():
                 self._wrong(where, key, f"{value!r:.60}: expected text of at most {_LABEL_MAX} printable characters")
                 value = ""
-            labels.append(value)
+            labels.append(value.strip())
         return Name(*labels)
 
     def _refuse_beside_blocked(self, cells: Mapping[str, Any], where: str) -> None:

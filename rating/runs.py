@@ -85,7 +85,7 @@ def _walk(pricing: Pricing, anchor_us: int, start_m: int, end_m: int) -> Iterato
 def _rate_at(pricing: Pricing, anchor_us: int, position_m: int, end_m: int) -> tuple[PricedRate, int]:
     """The rate of a pulse that begins at this position, and the position from which another may apply."""
     timetable = pricing.timetable
-    if timetable is None:
+    if pricing.only is not None or timetable is None:
         return pricing.rates[0], end_m
     if not pricing.is_timed:
         return pricing.rates[timetable.at(anchor_us)[0]], end_m

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
+from rating.calendars import Calendar
 from rating.plan import Pricing, Rate, RatePlan
 from rating.prefixes import PrefixTable
+from rating.timetable import Slot, Timetable
 from rating.units import UNIT_OF_SERVICE
 
 FALLBACK_DEPTH_MAX = 4
@@ -53,6 +56,7 @@ class Tariff:
         rate_sets: Sequence[tuple[Rate, ...]],
         names: Sequence[Name],
         tables: dict[TableKey, PrefixTable],
+        calendars: dict[str, Calendar],
     ) -> None:
         self.name = name
         self.version = version
@@ -65,10 +69,13 @@ class Tariff:
         self._rate_sets = rate_sets
         self._names = names
         self._tables = tables
+        self._calendars = calendars
+        self._zone = ZoneInfo(timezone)
+        self._timetables: dict[tuple[Slot, ...], Timetable] = {}
         self._directions = {key.direction for key in tables}
         self._rating_groups = {key.rating_group for key in tables}
         self._orders: dict[tuple[str, str, int | None, str], tuple[tuple[TableKey, PrefixTable], ...]] = {}
-        self._pricings: dict[tuple[int, str], Pricing | None] = {}
+        self._pricings: dict[tuple[tuple[int, ...], str], Pricing | None] = {}
         self._plans: dict[tuple[TableKey, int], RatePlan] = {}
 
     def find(
@@ -170,11 +177,13 @@ class Tariff:
             prefix=table.prefix(found),
             destination=name.destination,
             destination_class=name.destination_class,
+            service=key.service,
             unit=key.unit,
             pricing=self._pricing(key, table, found),
             tariff=self.name,
             tariff_version=self.version,
             currency=self.currency,
+            timezone=self.timezone,
         )
         if len(self._plans) >= PLANS_CACHED_MAX:
             self._plans.clear()
@@ -183,9 +192,43 @@ class Tariff:
 
     def _pricing(self, key: TableKey, table: PrefixTable, found: int) -> Pricing | None:
         """The pricing of a prefix; None when it is blocked.  Prefixes of one rate set share it."""
-        number = table.rate_set(found)
-        cached = (number, key.unit)
+        numbers = self._rate_sets_of(table, found)
+        cached = (numbers, key.unit)
         if cached not in self._pricings:
-            rates = self._rate_sets[number]
-            self._pricings[cached] = Pricing(rates, None, key.unit, self.mode, self.decimals) if rates else None
+            if len(self._pricings) >= PLANS_CACHED_MAX:
+                self._pricings.clear()
+            rates = [(rank, rate) for rank, number in enumerate(numbers) for rate in self._rate_sets[number]]
+            self._pricings[cached] = self._make_pricing(rates, key.unit) if rates else None
         return self._pricings[cached]
+
+    def _rate_sets_of(self, table: PrefixTable, found: int) -> tuple[int, ...]:
+        """
+        The rate sets that price a prefix: its own and, where its effective dates leave times out, those
+        of the shorter prefixes that stand in then.
+        """
+        numbers: list[int] = []
+        place: int | None = found
+        while place is not None:
+            number = table.rate_set(place)
+            rates = self._rate_sets[number]
+            if not rates and numbers:
+                break  # a blocked prefix stands in for nothing
+            numbers.append(number)
+            if not rates or any(rate.valid_from_us is None and rate.valid_until_us is None for rate in rates):
+                break
+            place = table.shorter(place)
+        return tuple(numbers)
+
+    def _make_pricing(self, ranked: list[tuple[int, Rate]], unit: str) -> Pricing:
+        rates = tuple(rate for _, rate in ranked)
+        slots = tuple(
+            Slot(
+                self._calendars[rate.calendar] if rate.calendar else None, rate.valid_from_us, rate.valid_until_us, rank
+            )
+            for rank, rate in ranked
+        )
+        timetable = None
+        if slots != (Slot(None),):
+            timetable = self._timetables.get(slots) or Timetable(self._zone, slots)
+            self._timetables[slots] = timetable
+        return Pricing(rates, timetable, unit, self.mode, self.decimals)

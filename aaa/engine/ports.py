@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
-from rating.tariff import Tariff
-
 from aaa.engine.model import Answer, Command
+from rating.tariff import Tariff
 
 
 class Subscriber(NamedTuple):
@@ -69,13 +68,16 @@ class Control(Protocol):
     def submit(self, command: Command, account_id: int | None) -> Future[Answer]:
         """Submit a command (Adjust, Kill, Expire, Event) and get its answer as a future."""
 
-    def provision(self, work: Callable[[Any], Any]) -> Future[Any]:
+    def provision(self, work: Callable[[Any], Any], forgets: bool = True) -> Future[Any]:
         """
         Run `work(connection)` in one write transaction of the node's store and return its result.
 
         `work` may write every table but those that carry money; what it changed is forgotten by the
         node's caches before the future is done.  An exception rolls everything back and is raised by
         the future.
+
+        Args:
+            forgets: False when nothing is written that a node caches (an audit row).
         """
 
     def status(self) -> Future[dict[str, Any]]:

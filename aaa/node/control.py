@@ -52,14 +52,15 @@ class NodeControl:
 
         return self._in_reactor(run)
 
-    def provision(self, work: Callable[[Any], Any]) -> Future[Any]:
+    def provision(self, work: Callable[[Any], Any], forgets: bool = True) -> Future[Any]:
         """Run `work(connection)` in one write transaction, then forget what was cached."""
 
         def run(future: Future[Any]) -> None:
             self._node.flush()
             result = self._node.store.provision(work)
-            self._node.forget()
-            self._forget()
+            if forgets:
+                self._node.forget()
+                self._forget()
             future.set_result(result)
 
         return self._in_reactor(run)
@@ -93,6 +94,10 @@ class NodeControl:
             future.set_result(None)
 
         return self._in_reactor(run)
+
+    def call(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run something on the reactor thread."""
+        return self._in_reactor(lambda future: future.set_result(work()))
 
     def _in_reactor(self, run: Callable[[Future[Any]], None]) -> Future[Any]:
         future: Future[Any] = Future()

@@ -1,0 +1,61 @@
+"""
+The proof of conservation, a range of accounts at a time (law L6).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from aaa.api import present, shapes
+from aaa.api.context import Context
+from aaa.api.problems import not_found
+from aaa.config.values import money_text
+from aaa.store import read
+from aaa.store.verify import verify_range
+
+router = APIRouter(prefix="/v1", tags=["ledger"])
+
+RANGE_MAX = 20_000
+NUMBER_MAX = 2**63 - 1
+
+
+@router.get("/ledger/verify")
+def verify(
+    context: Context,
+    after: Annotated[int, Query(ge=0, le=NUMBER_MAX)] = 0,
+    limit: Annotated[int, Query(ge=1, le=RANGE_MAX)] = 5_000,
+) -> shapes.Verified:
+    """Check one range of accounts in one snapshot; follow `next` until it is null for all of them."""
+    with context.read() as connection:
+        verified = verify_range(connection, after, limit)
+    currencies = {
+        currency: shapes.VerifiedCurrency(
+            accounts=sums.accounts,
+            entries=money_text(sums.entries_micro),
+            balances=money_text(sums.balances_micro),
+            reservations=money_text(sums.sessions_reserved_micro),
+            reserved=money_text(sums.reserved_micro),
+            mismatches=sums.mismatches,
+        )
+        for currency, sums in sorted(verified.sums.items())
+    }
+    return shapes.Verified(
+        accounts=verified.accounts,
+        mismatches=sum(sums.mismatches for sums in verified.sums.values()),
+        currencies=currencies,
+        broken=[shapes.Mismatch(**mismatch._asdict()) for mismatch in verified.mismatches],
+        next=None if verified.next_id is None else str(verified.next_id),
+    )
+
+
+@router.get("/accounts/{name}/entries/{ref}")
+def entries_of(context: Context, name: str, ref: str) -> list[shapes.Entry]:
+    """The ledger entries that one session (by its id) or movement (by its key) caused."""
+    with context.read() as connection:
+        account = context.account(connection, name)
+        rows = read.entries_of(connection, account.id, ref)
+    if not rows:
+        raise not_found("entry caused by", ref)
+    return [present.entry(row, account.currency) for row in rows]

@@ -1,0 +1,223 @@
+"""
+Rows of the store as the shapes people and machines read.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aaa.api import shapes
+from aaa.api.shapes import instant, money
+from aaa.engine.model import Line
+from aaa.engine.ports import Tariffs
+from aaa.store.codec import STATES, line_from_row, session_from_row
+
+SECOND_US = 1_000_000
+_UNSHOWN = ("name", "origin_host", "realm", "address", "profile", "secret")
+
+
+def available(row: Any) -> int | None:
+    """What a new grant of the account may hold (S1); None when its credit is unlimited."""
+    return None if row.credit_limit is None else int(row.balance + row.credit_limit - row.reserved)
+
+
+def account(row: Any) -> shapes.Account:
+    """An account row."""
+    currency = row.currency
+    free = available(row)
+    return shapes.Account(
+        id=row.name,
+        status=row.status,
+        currency=currency,
+        tariff=row.tariff,
+        balance=money(row.balance, currency),
+        reserved=money(row.reserved, currency),
+        available=None if free is None else money(free, currency),
+        credit_limit=None if row.credit_limit is None else money(row.credit_limit, currency),
+        live_sessions=row.live_sessions,
+        limits=_limits(json.loads(row.limits), currency),
+        valid_from=instant(row.valid_from),
+        valid_until=instant(row.valid_until),
+        created_at=instant(row.created_at) or "",
+    )
+
+
+def _limits(stored: dict[str, Any], currency: str) -> shapes.Limits:
+    amount = stored.get("call_amount_micro")
+    return shapes.Limits(
+        max_sessions=stored.get("max_sessions"),
+        max_call_amount=None if amount is None else money(amount, currency),
+        max_call_s=stored.get("call_seconds"),
+        denied_classes=stored.get("denied_classes"),
+        allowed_classes=stored.get("allowed_classes"),
+    )
+
+
+def balance(row: Any, buckets: Any) -> shapes.Balance:
+    """The four figures of an account and its unit buckets."""
+    currency = row.currency
+    free = available(row)
+    return shapes.Balance(
+        account=row.name,
+        balance=money(row.balance, currency),
+        accrued=money(row.accrued, currency),
+        reserved=money(row.reserved, currency),
+        credit_limit=None if row.credit_limit is None else money(row.credit_limit, currency),
+        available=None if free is None else money(free, currency),
+        live_sessions=row.live_sessions,
+        buckets=[_bucket(bucket) for bucket in buckets],
+    )
+
+
+def _bucket(row: Any) -> shapes.Bucket:
+    return shapes.Bucket(
+        name=row.name,
+        unit=row.unit,
+        amount=row.amount,
+        reserved=row.reserved,
+        available=row.amount - row.reserved,
+        scope=json.loads(row.scope),
+        service=row.service,
+        priority=row.priority,
+        pulse=row.pulse,
+        valid_from=instant(row.valid_from),
+        valid_until=instant(row.valid_until),
+    )
+
+
+def subscription(row: Any, owner: str) -> shapes.Subscription:
+    """An identity without its credentials."""
+    return shapes.Subscription(
+        type=row.type,
+        value=row.value,
+        account=owner,
+        proves_by=sorted(json.loads(row.credential)),
+        created_at=instant(row.created_at) or "",
+    )
+
+
+def entry(row: Any, currency: str) -> shapes.Entry:
+    """A ledger entry."""
+    return shapes.Entry(
+        entry_no=row.entry_no,
+        at=instant(row.at) or "",
+        amount=money(row.amount, currency),
+        balance_after=money(row.balance_after, currency),
+        cause=row.cause,
+        ref=row.ref,
+    )
+
+
+def line(value: Line, currency: str) -> shapes.Line:
+    """One line of a session or CDR."""
+    head, plan = value.head, value.head.plan
+    return shapes.Line(
+        service=head.key.service,
+        unit=head.key.unit,
+        rating_group=head.key.rating_group,
+        destination=head.destination,
+        received=head.received,
+        prefix=head.prefix,
+        destination_name=plan.destination if plan else "",
+        tariff=plan.tariff if plan else "",
+        tariff_version=head.tariff_version,
+        used=value.used,
+        granted=value.granted,
+        charged=money(value.accrued_micro + value.posted_micro, currency),
+        reserved=money(value.reserved_micro, currency),
+        anchor=instant(value.anchor_use_us or head.anchor_auth_us) or "",
+        is_final=value.is_final,
+    )
+
+
+def session(row: Any, owner: tuple[str, str], tariffs: Tariffs, now_us: int) -> shapes.Session:
+    """A session row; `owner` is the account's public id and currency."""
+    columns = (row.id, row.account_id, row.key, row.origin, row.state, row.deadline, row.head, row.body)
+    value = session_from_row(columns, tariffs)
+    name, currency = owner
+    lines = [line(each, currency) for each in value.lines]
+    last = value.lines[-1] if value.lines else None
+    ended_us = value.ended_us or now_us
+    return shapes.Session(
+        id=str(row.id),
+        account=name,
+        state=STATES[row.state].value,
+        protocol=value.head.protocol,
+        origin=row.origin,
+        key=row.key,
+        subscriber=value.head.subscriber,
+        caller=value.head.caller,
+        destination=last.head.destination if last else "",
+        begun_at=instant(value.head.begun_us) or "",
+        deadline=instant(row.deadline) or "",
+        elapsed_s=max(0, ended_us - value.head.begun_us) // SECOND_US,
+        used=last.head.offset + last.used if last else 0,
+        granted=last.head.offset + last.granted if last else 0,
+        charged=money(sum(each.accrued_micro + each.posted_micro for each in value.lines), currency),
+        reserved=money(row.reserved, currency),
+        cause=value.cause,
+        lines=lines,
+    )
+
+
+def cdr(row: Any, owner: str | None, tariffs: Tariffs) -> shapes.Cdr:
+    """A CDR row; `owner` is the account's public id."""
+    head: list[Any] = json.loads(row.head) or ["", "", "", ""]
+    protocol, _context, subscriber, caller = head[:4]
+    lines = [line_from_row(each, tariffs) for each in json.loads(row.lines)]
+    return shapes.Cdr(
+        id=str(row.id),
+        account=owner,
+        protocol=protocol,
+        origin=row.origin,
+        key=row.key,
+        revision=row.revision,
+        subscriber=subscriber,
+        caller=caller,
+        destination=lines[-1].head.destination if lines else "",
+        begun_at=instant(row.begun_at) or "",
+        ended_at=instant(row.ended_at) or "",
+        used=row.used,
+        amount=money(row.amount, row.currency),
+        cause=row.cause,
+        assumed=bool(row.assumed),
+        implausible=bool(row.implausible),
+        reported=row.reported,
+        lines=[line(each, row.currency) for each in lines],
+    )
+
+
+def nas(document: dict[str, Any], source: str) -> shapes.Nas:
+    """A RADIUS client; the secrets are only counted."""
+    return shapes.Nas(
+        name=document["name"],
+        address=document["address"],
+        profile=document.get("profile", "generic"),
+        source=source,
+        secrets=len(document["secret"]),
+        settings={key: value for key, value in document.items() if key not in _UNSHOWN},
+    )
+
+
+def peer(document: dict[str, Any], source: str) -> shapes.Peer:
+    """A Diameter peer."""
+    return shapes.Peer(
+        origin_host=document["origin_host"],
+        realm=document["realm"],
+        source=source,
+        settings={key: value for key, value in document.items() if key not in ("origin_host", "realm")},
+    )
+
+
+def audit(row: Any) -> shapes.Audit:
+    """One write."""
+    return shapes.Audit(
+        id=row.id,
+        at=instant(row.at) or "",
+        actor=row.actor,
+        action=row.action,
+        target=row.target,
+        reason=row.reason,
+        detail=json.loads(row.detail),
+    )

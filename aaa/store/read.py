@@ -1,0 +1,235 @@
+"""
+Reading for people: accounts, ledgers, sessions, CDRs and what was provisioned, in pages.
+
+These queries have their own read-only connections, so a report can neither write nor hold up the batch.
+Everything is paged by key, never by offset: a page costs the same wherever it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, create_engine, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from aaa.errors import StoreUnavailable
+from aaa.store import tables as db
+
+LIVE_STATES = (0, 1)
+PAGE_MAX = 10_000
+Rows = Sequence[Any]
+
+
+def open_reader(url: str) -> Engine:
+    """
+    An engine whose connections cannot write.
+
+    A SQLite file is opened in read-only mode, PostgreSQL sessions are read-only.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        path = urllib.parse.quote(parsed.database or "")
+        engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true", connect_args={"timeout": 5})
+
+        @event.listens_for(engine, "connect")
+        def _no_writes(connection: Any, _record: Any) -> None:
+            connection.execute("PRAGMA query_only=ON")
+
+        return engine
+    return create_engine(url, connect_args={"options": "-c default_transaction_read_only=on"}, pool_pre_ping=True)
+
+
+@contextlib.contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """
+    A connection whose statements all see the same state of the store.
+
+    Raises:
+        StoreUnavailable: The database cannot be reached, or fails while it is read.
+    """
+    try:
+        with engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+            connection.rollback()
+    except SQLAlchemyError as error:
+        raise StoreUnavailable(str(error.__cause__ or error)) from error
+
+
+def account(connection: Connection, name: str) -> Any:
+    """The account of this public id."""
+    return connection.execute(select(db.account).where(db.account.c.name == name)).first()
+
+
+def accounts(connection: Connection, after: str, limit: int, status: str = "") -> Rows:
+    """Accounts in order of their public ids, those after one of them."""
+    query = select(db.account).where(db.account.c.name > after).order_by(db.account.c.name)
+    if status:
+        query = query.where(db.account.c.status == status)
+    return _page(connection, query, limit)
+
+
+def account_names(connection: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]]:
+    """Public id and currency of accounts by number."""
+    table = db.account
+    rows = connection.execute(select(table.c.id, table.c.name, table.c.currency).where(table.c.id.in_(set(numbers))))
+    return {row.id: (row.name, row.currency) for row in rows}
+
+
+def buckets(connection: Connection, account_id: int) -> Rows:
+    """The unit buckets of an account, in the order they were made."""
+    query = select(db.bucket).where(db.bucket.c.account_id == account_id).order_by(db.bucket.c.id)
+    return connection.execute(query).all()
+
+
+def subscriptions(connection: Connection, account_id: int) -> Rows:
+    """The identities of an account."""
+    table = db.subscription
+    query = select(table).where(table.c.account_id == account_id).order_by(table.c.type, table.c.value)
+    return connection.execute(query).all()
+
+
+def subscription(connection: Connection, kind: str, value: str) -> Any:
+    """One identity with the account it pays for."""
+    table = db.subscription
+    query = select(table, db.account.c.name.label("account")).join(db.account, db.account.c.id == table.c.account_id)
+    return connection.execute(query.where(table.c.type == kind, table.c.value == value)).first()
+
+
+def entries(connection: Connection, account_id: int, before: int | None, limit: int) -> Rows:
+    """Ledger entries of an account, the newest first, those before an entry number."""
+    table = db.ledger_entry
+    query = select(table).where(table.c.account_id == account_id).order_by(table.c.entry_no.desc())
+    if before is not None:
+        query = query.where(table.c.entry_no < before)
+    return _page(connection, query, limit)
+
+
+def entries_of(connection: Connection, account_id: int, ref: str) -> Rows:
+    """The ledger entries one session or movement caused."""
+    table = db.ledger_entry
+    query = select(table).where(table.c.account_id == account_id, table.c.ref == ref).order_by(table.c.entry_no)
+    return _page(connection, query, PAGE_MAX)
+
+
+def sessions(
+    connection: Connection, after: int, limit: int, states: Sequence[int] = LIVE_STATES, account_id: int | None = None
+) -> Rows:
+    """Sessions in these states, in order of their ids, those after one of them."""
+    table = db.session
+    query = select(table).where(table.c.id > after, table.c.state.in_(states)).order_by(table.c.id)
+    if account_id is not None:
+        query = query.where(table.c.account_id == account_id)
+    return _page(connection, query, limit)
+
+
+def session(connection: Connection, number: int) -> Any:
+    """One session by its id."""
+    return connection.execute(select(db.session).where(db.session.c.id == number)).first()
+
+
+def cdr(connection: Connection, number: int) -> Any:
+    """One CDR by the id of its session."""
+    return connection.execute(select(db.cdr).where(db.cdr.c.id == number)).first()
+
+
+def cdrs(
+    connection: Connection,
+    after: tuple[int, int],
+    limit: int,
+    *,
+    account_id: int | None = None,
+    since_us: int | None = None,
+    until_us: int | None = None,
+    is_unrated: bool = False,
+) -> Rows:
+    """
+    CDRs in the order in which their sessions ended, those after an (ended_at, id).
+
+    Args:
+        is_unrated: Only usage that nobody is known to pay for (SEMANTICS S19).
+    """
+    table = db.cdr
+    ended_at, number = after
+    later = (table.c.ended_at > ended_at) | ((table.c.ended_at == ended_at) & (table.c.id > number))
+    query = select(table).where(later).order_by(table.c.ended_at, table.c.id)
+    if is_unrated:
+        query = query.where(table.c.account_id.is_(None))
+    elif account_id is not None:
+        query = query.where(table.c.account_id == account_id)
+    if since_us is not None:
+        query = query.where(table.c.ended_at >= since_us)
+    if until_us is not None:
+        query = query.where(table.c.ended_at < until_us)
+    return _page(connection, query, limit)
+
+
+def nas(connection: Connection) -> Rows:
+    """The RADIUS clients that were provisioned."""
+    return connection.execute(select(db.nas).order_by(db.nas.c.name)).all()
+
+
+def peers(connection: Connection) -> Rows:
+    """The Diameter peers that were provisioned."""
+    return connection.execute(select(db.peer).order_by(db.peer.c.realm, db.peer.c.origin_host)).all()
+
+
+def versions(connection: Connection, tariff: str = "") -> Rows:
+    """Tariff versions without their documents, the newest first."""
+    table = db.tariff_version
+    columns = (table.c.id, table.c.tariff, table.c.digest, table.c.created_at)
+    query = select(*columns).order_by(table.c.tariff, table.c.id.desc())
+    return connection.execute(query.where(table.c.tariff == tariff) if tariff else query).all()
+
+
+def document(connection: Connection, version: int) -> str | None:
+    """The document of a tariff version."""
+    return connection.execute(select(db.tariff_version.c.document).where(db.tariff_version.c.id == version)).scalar()
+
+
+def activations(connection: Connection, tariff: str = "") -> Rows:
+    """When which version of a tariff came or comes into force, the newest first."""
+    table = db.tariff_activation
+    query = select(table).order_by(table.c.tariff, table.c.active_from.desc())
+    return connection.execute(query.where(table.c.tariff == tariff) if tariff else query).all()
+
+
+def tariff_mark(connection: Connection) -> tuple[int, int]:
+    """Changes whenever a tariff version or an activation was added."""
+    newest = connection.execute(select(func.max(db.tariff_version.c.id))).scalar() or 0
+    return newest, connection.execute(select(func.count()).select_from(db.tariff_activation)).scalar_one()
+
+
+def audits(connection: Connection, before: int | None, limit: int) -> Rows:
+    """Who changed what, the newest first."""
+    query = select(db.audit).order_by(db.audit.c.id.desc())
+    return _page(connection, query if before is None else query.where(db.audit.c.id < before), limit)
+
+
+def totals(connection: Connection) -> Rows:
+    """Per currency: accounts with live sessions, live sessions, money reserved and accrued."""
+    table = db.account
+    query = (
+        select(
+            table.c.currency,
+            func.count().label("accounts"),
+            func.sum(table.c.live_sessions).label("sessions"),
+            func.sum(table.c.reserved).label("reserved"),
+            func.sum(table.c.accrued).label("accrued"),
+        )
+        .where(table.c.id.in_(select(db.session.c.account_id).where(db.session.c.state.in_(LIVE_STATES)).distinct()))
+        .group_by(table.c.currency)
+        .order_by(table.c.currency)
+    )
+    return connection.execute(query).all()
+
+
+def _page(connection: Connection, query: Select[Any], limit: int) -> Rows:
+    return connection.execute(query.limit(min(limit, PAGE_MAX))).all()

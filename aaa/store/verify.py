@@ -1,0 +1,183 @@
+"""
+Prove conservation from the rows themselves (law L6, SEMANTICS S13), online and in ranges of accounts.
+
+For every account: the balance is the sum of its entries; entry numbers have no gap and each
+`balance_after` continues the one before; `reserved`, `accrued` and `live_sessions` are those of its live
+sessions; bucket units held are those its live sessions hold; every CDR's amount is what the ledger
+charged for its session.  A range is read in one snapshot, so a running server cannot look inconsistent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sqlalchemy import BigInteger, Connection, cast, func, select
+
+from aaa.store import tables as db
+from aaa.store.read import LIVE_STATES
+
+MISMATCHES_MAX = 1_000
+SESSION_CAUSES = ("charge", "assumed", "correction", "debit", "refund")
+_PARTS_OF_LINE = 13  # position of the funding plan in a line of `session.body` (aaa.store.codec.line_row)
+
+
+class Mismatch(NamedTuple):
+    """One broken law: the account, what was checked, what the rows add up to, what is stored."""
+
+    account: str
+    check: str
+    expected: int
+    found: int
+
+
+@dataclass
+class Sums:
+    """What one currency adds up to over a range."""
+
+    accounts: int = 0
+    entries_micro: int = 0
+    balances_micro: int = 0
+    reserved_micro: int = 0
+    sessions_reserved_micro: int = 0
+    mismatches: int = 0
+
+
+@dataclass
+class Verified:
+    """A range of accounts that was checked; `next_id` is where the next range begins, None at the end."""
+
+    next_id: int | None
+    accounts: int = 0
+    sums: dict[str, Sums] = field(default_factory=dict)
+    mismatches: list[Mismatch] = field(default_factory=list)
+
+
+def verify_range(connection: Connection, after_id: int, limit: int) -> Verified:
+    """
+    Check up to `limit` accounts whose number is above `after_id`.
+
+    Args:
+        connection: In a snapshot (`aaa.store.read.snapshot`).
+    """
+    query = select(db.account).where(db.account.c.id > after_id).order_by(db.account.c.id).limit(limit)
+    accounts = connection.execute(query).all()
+    if not accounts:
+        return Verified(None)
+    low, high = accounts[0].id, accounts[-1].id
+    entries = _by_account(connection, _entries(low, high))
+    broken = _by_account(connection, _broken_chains(low, high))
+    live = _by_account(connection, _live_sessions(low, high))
+    cdrs = _by_account(connection, _cdrs_without_entries(low, high))
+    held = _held_units(connection, low, high)
+    verified = Verified(high if len(accounts) == limit else None, accounts=len(accounts))
+    for row in accounts:
+        found = list(_check(row, entries.get(row.id), live.get(row.id)))
+        found += [Mismatch(row.name, "entry_chain", 0, broken[row.id].count)] if row.id in broken else []
+        found += [Mismatch(row.name, "cdr_entries", 0, cdrs[row.id].count)] if row.id in cdrs else []
+        found += [Mismatch(row.name, f"bucket_reserved:{name}", *pair) for name, pair in held.get(row.id, {}).items()]
+        sums = verified.sums.setdefault(row.currency, Sums())
+        sums.accounts += 1
+        sums.entries_micro += int(entries[row.id].amount) if row.id in entries else 0
+        sums.balances_micro += row.balance
+        sums.reserved_micro += row.reserved
+        sums.sessions_reserved_micro += int(live[row.id].reserved) if row.id in live else 0
+        sums.mismatches += len(found)
+        verified.mismatches += found[: MISMATCHES_MAX - len(verified.mismatches)]
+    return verified
+
+
+def _check(row: Any, entries: Any, live: Any) -> list[Mismatch]:
+    """The laws that compare the account row with sums."""
+    pairs = {
+        "balance": (int(entries.amount) if entries else 0, row.balance),
+        "entry_no": (entries.count if entries else 0, row.entry_no),
+        "entry_no_last": (entries.last if entries else 0, row.entry_no),
+        "reserved": (int(live.reserved) if live else 0, row.reserved),
+        "accrued": (int(live.accrued) if live else 0, row.accrued),
+        "live_sessions": (live.count if live else 0, row.live_sessions),
+    }
+    return [Mismatch(row.name, check, *pair) for check, pair in pairs.items() if pair[0] != pair[1]]
+
+
+def _by_account(connection: Connection, query: Any) -> dict[int, Any]:
+    return {row.account_id: row for row in connection.execute(query)}
+
+
+def _entries(low: int, high: int) -> Any:
+    table = db.ledger_entry
+    columns = (
+        table.c.account_id,
+        func.count().label("count"),
+        func.max(table.c.entry_no).label("last"),
+        func.sum(table.c.amount).label("amount"),
+    )
+    return select(*columns).where(table.c.account_id.between(low, high)).group_by(table.c.account_id)
+
+
+def _broken_chains(low: int, high: int) -> Any:
+    """Entries whose `balance_after` is not the sum of the entries up to them."""
+    table = db.ledger_entry
+    running = func.sum(table.c.amount).over(partition_by=table.c.account_id, order_by=table.c.entry_no)
+    chain = (
+        select(table.c.account_id, (table.c.balance_after - running).label("off"))
+        .where(table.c.account_id.between(low, high))
+        .subquery()
+    )
+    return select(chain.c.account_id, func.count().label("count")).where(chain.c.off != 0).group_by(chain.c.account_id)
+
+
+def _live_sessions(low: int, high: int) -> Any:
+    table = db.session
+    columns = (
+        table.c.account_id,
+        func.count().label("count"),
+        func.sum(table.c.reserved).label("reserved"),
+        func.sum(table.c.accrued).label("accrued"),
+    )
+    is_live = table.c.account_id.between(low, high) & table.c.state.in_(LIVE_STATES)
+    return select(*columns).where(is_live).group_by(table.c.account_id)
+
+
+def _cdrs_without_entries(low: int, high: int) -> Any:
+    """CDRs whose amount is not what the ledger charged for their session."""
+    entry, cdr = db.ledger_entry, db.cdr
+    charged = (
+        select(
+            entry.c.account_id, cast(entry.c.ref, BigInteger).label("cdr_id"), func.sum(entry.c.amount).label("amount")
+        )
+        .where(entry.c.account_id.between(low, high), entry.c.cause.in_(SESSION_CAUSES))
+        .group_by(entry.c.account_id, entry.c.ref)
+        .subquery()
+    )
+    same = (charged.c.account_id == cdr.c.account_id) & (charged.c.cdr_id == cdr.c.id)
+    return (
+        select(cdr.c.account_id, func.count().label("count"))
+        .select_from(cdr.outerjoin(charged, same))
+        .where(cdr.c.account_id.between(low, high), cdr.c.amount + func.coalesce(charged.c.amount, 0) != 0)
+        .group_by(cdr.c.account_id)
+    )
+
+
+def _held_units(connection: Connection, low: int, high: int) -> dict[int, dict[str, tuple[int, int]]]:
+    """Buckets whose held units are not those of the live sessions: expected and found, by account and name."""
+    table = db.bucket
+    query = select(table.c.id, table.c.account_id, table.c.name, table.c.reserved)
+    buckets: list[Any] = list(connection.execute(query.where(table.c.account_id.between(low, high))))
+    if not buckets:
+        return {}
+    owners = {row.account_id for row in buckets}
+    is_live = db.session.c.account_id.between(low, high) & db.session.c.state.in_(LIVE_STATES)
+    held: dict[str, int] = defaultdict(int)
+    for account_id, body in connection.execute(select(db.session.c.account_id, db.session.c.body).where(is_live)):
+        if account_id in owners:
+            for line in json.loads(body)[0]:
+                for source, units in line[_PARTS_OF_LINE]:
+                    held[source] += units
+    wrong: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
+    for row in buckets:
+        if held[str(row.id)] != row.reserved:
+            wrong[row.account_id][row.name] = (held[str(row.id)], row.reserved)
+    return wrong

@@ -1,0 +1,3 @@
+"""
+A second pricer, deliberately naive, and generators of odd tariffs to compare it on.
+"""
