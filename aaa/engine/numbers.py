@@ -75,6 +75,8 @@ def normalise(received: str, plan: NumberPlan = PLAIN) -> str:
     >>> normalise("internet.example")
     'internet.example'
     """
+    if plan is PLAIN and received.isdecimal() and received.isascii():
+        return received
     return parse(received, plan).normalised
 
 
