@@ -82,6 +82,8 @@ def normalise(received: str, plan: NumberPlan = PLAIN) -> str:
 
 def parse(received: str, plan: NumberPlan = PLAIN) -> Number:
     """Return the normalised number together with what was dialled."""
+    if plan is PLAIN and received.isdecimal() and received.isascii():
+        return Number(received, received, received)
     user = _user_part(received)
     dialled = user.translate(_SEPARATORS)
     digits = dialled.removeprefix("+")
@@ -126,5 +128,5 @@ def _longest_first(prefixes: Any) -> tuple[str, ...]:
 
 def looks_like_number(text: str) -> bool:
     """Tell whether a text can be a telephone number (up to 15 digits, a plus in front allowed)."""
-    digits = text.translate(_SEPARATORS).removeprefix("+")
+    digits = text if text.isdecimal() else text.translate(_SEPARATORS).removeprefix("+")
     return digits.isdecimal() and digits.isascii() and len(digits) <= _E164_MAX

@@ -40,7 +40,7 @@ class AccessFlow:
         nas = request.nas
         attributes = request.packet.attributes
         service.counters["requests", nas.name, "access"] += 1
-        if any(isinstance(attributes.get(code), list) for code in _SINGLE):
+        if request.packet.repeats and any(isinstance(attributes.get(code), list) for code in _SINGLE):
             self._reject(request, rejected("repeated_attribute"))
             return
         state = a.first(attributes, a.STATE)

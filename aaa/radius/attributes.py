@@ -130,6 +130,15 @@ def text(attributes: Attributes, code: int) -> str:
     return as_text(value if isinstance(value, bytes) else value[0])
 
 
+def first_text(attributes: Attributes, codes: tuple[int, ...]) -> str:
+    """Return the text of the first of these attributes that is present and not empty, "" for none."""
+    for code in codes:
+        value = attributes.get(code)
+        if value:
+            return as_text(value if isinstance(value, bytes) else value[0])
+    return ""
+
+
 def number(attributes: Attributes, code: int) -> int | None:
     """Return the first value of an integer attribute; None when absent or not four octets long."""
     value = attributes.get(code)

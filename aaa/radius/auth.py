@@ -54,7 +54,7 @@ Done = Callable[[Verdict], None]
 
 ACCEPTED = Verdict(Outcome.ACCEPTED)
 OVERLOADED = Verdict(Outcome.OVERLOADED, "overload")
-_UNSERVED = (a.EAP_MESSAGE, a.ARAP_PASSWORD, a.MS_CHAP_RESPONSE, a.MS_CHAP2_RESPONSE)
+_UNSERVED = frozenset((a.EAP_MESSAGE, a.ARAP_PASSWORD, a.MS_CHAP_RESPONSE, a.MS_CHAP2_RESPONSE))
 
 
 def rejected(reason: str) -> Verdict:
@@ -84,7 +84,7 @@ class Authenticator:
             a.USER_PASSWORD in attributes
             or a.CHAP_PASSWORD in attributes
             or sip_digest.is_present(attributes)
-            or any(code in attributes for code in _UNSERVED)
+            or not _UNSERVED.isdisjoint(attributes)
         )
 
     def verify(self, nas: Nas, packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done) -> None:
@@ -96,22 +96,18 @@ class Authenticator:
         """
         attributes = packet.attributes
         proofs = (a.USER_PASSWORD in attributes) + (a.CHAP_PASSWORD in attributes) + sip_digest.is_present(attributes)
-        if proofs + any(code in attributes for code in _UNSERVED) > 1:
-            done(rejected("two_proofs"))  # RFC 2865 4.1, RFC 3579 3.3
+        if proofs != 1 or not _UNSERVED.isdisjoint(attributes):  # RFC 2865 4.1, RFC 3579 3.3
+            done(rejected("two_proofs" if proofs else "method"))
             return
-        if not proofs:
-            done(rejected("method"))
-            return
-        who = _who(nas, attributes)
-        if self.guesses.are_cooling(who, now_us):
+        if self.guesses.are_any and self.guesses.are_cooling(_who(nas, attributes), now_us):
             done(rejected("guessing"))
             return
 
         def counted(verdict: Verdict) -> None:
             if verdict.outcome is Outcome.REJECTED:
-                self.guesses.failed(who, now_us)
-            elif verdict.outcome is Outcome.ACCEPTED:
-                self.guesses.succeeded(who)
+                self.guesses.failed(_who(nas, attributes), now_us)
+            elif verdict.outcome is Outcome.ACCEPTED and self.guesses.are_any:
+                self.guesses.succeeded(_who(nas, attributes))
             done(verdict)
 
         if a.USER_PASSWORD in attributes:

@@ -25,17 +25,19 @@ from aaa.radius.packet import (
 
 AUTH, ACCT = 0, 1
 
-_CREDENTIALS = (
-    a.USER_PASSWORD,
-    a.CHAP_PASSWORD,
-    a.EAP_MESSAGE,
-    a.ARAP_PASSWORD,
-    a.STATE,
-    a.DIGEST_RESPONSE,
-    a.DIGEST_METHOD,
-    a.STERMAN_RESPONSE,
-    a.MS_CHAP_RESPONSE,
-    a.MS_CHAP2_RESPONSE,
+_CREDENTIALS = frozenset(
+    (
+        a.USER_PASSWORD,
+        a.CHAP_PASSWORD,
+        a.EAP_MESSAGE,
+        a.ARAP_PASSWORD,
+        a.STATE,
+        a.DIGEST_RESPONSE,
+        a.DIGEST_METHOD,
+        a.STERMAN_RESPONSE,
+        a.MS_CHAP_RESPONSE,
+        a.MS_CHAP2_RESPONSE,
+    )
 )
 _STATUSES = frozenset((a.START, a.STOP, a.INTERIM, a.ACCOUNTING_ON, a.ACCOUNTING_OFF, a.FAILED))
 
@@ -86,7 +88,7 @@ def accounting(packet: Packet, nas: Nas) -> Secret:
     status = attributes.get(a.ACCT_STATUS_TYPE)
     if not isinstance(status, bytes) or len(status) != 4 or status[3] not in _STATUSES or any(status[:3]):
         raise Refused("bad_attributes")
-    if isinstance(attributes.get(a.ACCT_SESSION_ID), list):
+    if packet.repeats and isinstance(attributes.get(a.ACCT_SESSION_ID), list):
         raise Refused("bad_attributes")
     return secret
 
@@ -113,11 +115,7 @@ def access(packet: Packet, nas: Nas, learned: Learned) -> Secret:
             raise Refused("unsigned_proxy_state")
     else:
         learned.is_direct = True
-    if (
-        not nas.authorize_without_credentials
-        and not nas.profile.always_answers
-        and not any(code in attributes for code in _CREDENTIALS)
-    ):
+    if not nas.authorize_without_credentials and not nas.profile.always_answers and _CREDENTIALS.isdisjoint(attributes):
         raise Refused("no_credentials")
     return nas.secrets[0]
 

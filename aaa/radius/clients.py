@@ -125,7 +125,8 @@ class _Builder:
         self, settings: Mapping[str, Any], charging: Mapping[str, Any], profiles: Mapping[str, Profile]
     ) -> None:
         self.own = settings
-        self.all = {**charging, **{key: value for key, value in settings.items() if value is not None}}
+        written = {key: value for key, value in settings.items() if value is not None}
+        self.all = {key: value for key, value in {**charging, **written}.items() if value is not None}
         self.profiles = profiles
         self.where = f"[[nas]] {settings.get('name', '?')}"
         self.problems: list[str] = []

@@ -4,7 +4,7 @@ The first layer against repeats: the same datagram gets the same bytes, and is w
 RFC 5080 2.2.2.  A request is known by source address and port, socket, Identifier and Request
 Authenticator.  The second layer is the engine's (S7); it survives a restart, and sees a repeat that comes
 with a new Identifier.  Pure and bounded: two generations, the older one dropped at each rotation, so that
-an entry lives between one and two periods (5..30 s are asked for).
+an entry lives for one period at least and for less than three (5..30 s are asked for).
 """
 
 from __future__ import annotations

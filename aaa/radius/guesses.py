@@ -19,10 +19,13 @@ class Guesses:
     def __init__(self) -> None:
         self._failures: dict[str, tuple[int, int]] = {}  # count, instant of the last
 
+    @property
+    def are_any(self) -> bool:
+        """Whether there is anybody to look for."""
+        return bool(self._failures)
+
     def are_cooling(self, who: tuple[str, ...], now_us: int) -> bool:
         """Tell whether any of these has to wait."""
-        if not self._failures:
-            return False
         for one in who:
             found = self._failures.get(one)
             if found and found[0] >= FAILURES_MAX and now_us < found[1] + COOL_DOWN_US:
@@ -41,6 +44,5 @@ class Guesses:
 
     def succeeded(self, who: tuple[str, ...]) -> None:
         """Forget the failures of those who were right."""
-        if self._failures:
-            for one in who:
-                self._failures.pop(one, None)
+        for one in who:
+            self._failures.pop(one, None)

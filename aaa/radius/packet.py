@@ -86,7 +86,7 @@ class Packet(NamedTuple):
     A decoded packet: header, raw attributes, and where its Message-Authenticator is.
 
     `data` is the packet without padding; `signature_at` the offset of the Message-Authenticator's
-    value, 0 when there is none.
+    value, 0 when there is none; `repeats` says that some attribute came more than once.
     """
 
     code: int
@@ -95,6 +95,7 @@ class Packet(NamedTuple):
     attributes: Attributes
     data: bytes
     signature_at: int
+    repeats: bool = False
 
 
 def decode(data: bytes) -> Packet:
@@ -118,6 +119,7 @@ def decode(data: bytes) -> Packet:
         data = data[:length]  # padding, RFC 2865 3
     attributes: Attributes = {}
     signature_at = 0
+    repeats = False
     at = HEADER_LENGTH
     try:
         while at < length:
@@ -128,7 +130,7 @@ def decode(data: bytes) -> Packet:
             if kind == VENDOR_SPECIFIC:
                 if end < at + 6:
                     raise Malformed("attribute_length")
-                _read_vendor(data, at + 2, end, attributes)
+                repeats |= _read_vendor(data, at + 2, end, attributes)
             else:
                 value = data[at + 2 : end]
                 if kind == MESSAGE_AUTHENTICATOR:
@@ -136,47 +138,54 @@ def decode(data: bytes) -> Packet:
                         raise Malformed("signature_length")
                     signature_at = at + 2
                 if kind in attributes:
-                    _append(attributes, kind, value)
+                    repeats = _append(attributes, kind, value)
                 else:
                     attributes[kind] = value
             at = end
     except IndexError:
         raise Malformed("attribute_length") from None
-    return Packet(code, ident, data[4:20], attributes, data, signature_at)
+    return Packet(code, ident, data[4:20], attributes, data, signature_at, repeats)
 
 
-def _read_vendor(data: bytes, at: int, end: int, attributes: Attributes) -> None:
-    """Add the sub-attributes of one Vendor-Specific; none when they do not fill it exactly."""
+def _read_vendor(data: bytes, at: int, end: int, attributes: Attributes) -> bool:
+    """
+    Add the sub-attributes of one Vendor-Specific; none when they do not fill it exactly.
+
+    Returns:
+        Whether one of them was there before.
+    """
     vendor = int.from_bytes(data[at : at + 4], "big") << 8
     at += 4
     if not vendor:
-        return  # vendor 0 would read as the standard space
+        return False  # vendor 0 would read as the standard space
     if end - at >= 2 and at + data[at + 1] == end:  # the usual one
         key = vendor | data[at]
         if key in attributes:
-            _append(attributes, key, data[at + 2 : end])
-        else:
-            attributes[key] = data[at + 2 : end]
-        return
+            return _append(attributes, key, data[at + 2 : end])
+        attributes[key] = data[at + 2 : end]
+        return False
     found = []
     while at < end:
         if at + 2 > end or data[at + 1] < 2 or at + data[at + 1] > end:
-            return
+            return False
         found.append((vendor | data[at], data[at + 2 : at + data[at + 1]]))
         at += data[at + 1]
+    repeats = False
     for key, value in found:
         if key in attributes:
-            _append(attributes, key, value)
+            repeats = _append(attributes, key, value)
         else:
             attributes[key] = value
+    return repeats
 
 
-def _append(attributes: Attributes, key: int, value: bytes) -> None:
+def _append(attributes: Attributes, key: int, value: bytes) -> bool:
     known = attributes[key]
     if isinstance(known, bytes):
         attributes[key] = [known, value]
     else:
         known.append(value)
+    return True
 
 
 def attribute(key: int, value: bytes) -> bytes:
@@ -301,6 +310,8 @@ def reveal_password(hidden: bytes, secret: bytes, authenticator: bytes) -> bytes
     """Decrypt a User-Password, without its padding; None when its length is impossible (RFC 2865 5.2)."""
     if not 16 <= len(hidden) <= PASSWORD_MAX or len(hidden) % 16:
         return None
+    if len(hidden) == 16:  # the usual one
+        return _xor(hidden, hashlib.md5(secret + authenticator, usedforsecurity=False).digest()).rstrip(b"\0")
     clear, last = b"", authenticator
     for at in range(0, len(hidden), 16):
         block = hidden[at : at + 16]

@@ -46,11 +46,7 @@ def read(nas: Nas, attributes: a.Attributes, authenticator: bytes) -> Ask:
     switches that ask with one (`asks_by_request_type`) mean authentication alone without it.
     """
     profile, plan = nas.profile, nas.numbers
-    received = ""
-    for code in profile.called:
-        received = a.text(attributes, code)
-        if received:
-            break
+    received = a.first_text(attributes, profile.called)
     method = b""
     if not received and a.STERMAN_RESPONSE in attributes:
         found = sip_digest.read(attributes)
@@ -59,11 +55,7 @@ def read(nas: Nas, attributes: a.Attributes, authenticator: bytes) -> Ask:
             received = a.as_text(found.uri) if method == b"INVITE" else ""
     elif a.DIGEST_METHOD in attributes:
         method = a.first(attributes, a.DIGEST_METHOD)
-    caller = ""
-    for code in profile.calling:
-        caller = a.text(attributes, code)
-        if caller:
-            break
+    caller = a.first_text(attributes, profile.calling)
     phase = pair(attributes, "prepaid-phase")
     used = a.number(attributes, a.ACCT_SESSION_TIME)
     names = session_names(profile, attributes, is_access=True, phase=phase)
@@ -158,9 +150,12 @@ def call_origin(attributes: a.Attributes) -> str:
 
 def lines(profile: Profile, ask: Ask) -> tuple[LineRequest, ...]:
     """Return the lines a request asks for, with the usage it reports for the one in seconds."""
+    destination = ask.called.normalised
     return tuple(
-        LineRequest(key, _usage(key.unit, ask.used), True, None, ask.called.normalised, ask.received)
-        for key in profile.charge_keys
+        [
+            LineRequest(key, _usage(key.unit, ask.used), True, None, destination, ask.received)
+            for key in profile.charge_keys
+        ]
     )
 
 

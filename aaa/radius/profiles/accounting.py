@@ -102,6 +102,8 @@ def end_cause(attributes: a.Attributes) -> str:
     cause = a.number(attributes, a.ACCT_TERMINATE_CAUSE)
     if cause is not None:
         return "lost" if cause in _LOST else _CAUSES.get(cause, "normal")
+    if a.H323_DISCONNECT_CAUSE not in attributes:
+        return "normal"
     disconnect = without_prefix(a.text(attributes, a.H323_DISCONNECT_CAUSE), "h323-disconnect-cause")
     return "exhausted" if disconnect == "322" else "normal"
 
@@ -150,17 +152,14 @@ def stop(report: Report, nas: Nas, keys: tuple[str, ...], attributes: a.Attribut
 
 def announced_late(nas: Nas, attributes: a.Attributes, keys: tuple[str, ...], subscriber: str) -> Begin:
     """Build what would have begun a session that only its Stop tells of (S19)."""
-    received = caller = ""
-    for code in nas.profile.called:
-        received = received or a.text(attributes, code)
-    for code in nas.profile.calling:
-        caller = caller or a.text(attributes, code)
+    received = a.first_text(attributes, nas.profile.called)
+    caller = a.first_text(attributes, nas.profile.calling)
     destination = normalise(received, nas.numbers) if received else ""
     return Begin(
         key=keys[0],
         identity=Identity("o"),
         policy=nas.policy,
-        lines=tuple(LineRequest(key, None, True, None, destination, received) for key in nas.profile.charge_keys),
+        lines=tuple([LineRequest(key, None, True, None, destination, received) for key in nas.profile.charge_keys]),
         origin=nas.name,
         aliases=keys[1:],
         subscriber=subscriber,

@@ -1,0 +1,91 @@
+"""The duplicate cache: four outcomes, bounded, two generations."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aaa.radius.dedup import PERIOD_US, Dedup, Seen
+
+KEY, A, B = ("127.0.0.1", 1000, 0, 7), b"a" * 16, b"b" * 16
+
+
+def test_a_request_is_new_then_in_progress_then_answered():
+    dedup = Dedup()
+
+    assert dedup.see(KEY, A, b"data", 0) == (Seen.NEW, None)
+    assert dedup.see(KEY, A, b"data", 1) == (Seen.IN_PROGRESS, None)
+    dedup.answered(KEY, A, b"answer")
+    assert dedup.see(KEY, A, b"data", 2) == (Seen.ANSWERED, b"answer")
+
+
+def test_other_bytes_under_the_same_authenticator_are_a_conflict():
+    dedup = Dedup()
+    dedup.see(KEY, A, b"data", 0)
+
+    assert dedup.see(KEY, A, b"other", 1) == (Seen.CONFLICT, None)
+
+
+def test_another_authenticator_takes_the_place_of_the_old_request():
+    """RFC 5080 2.2.2: a client reuses its Identifier when it is done with it."""
+    dedup = Dedup()
+    dedup.see(KEY, A, b"data", 0)
+
+    assert dedup.see(KEY, B, b"other", 1) == (Seen.NEW, None)
+    dedup.answered(KEY, A, b"late")
+    assert dedup.see(KEY, B, b"other", 2) == (Seen.IN_PROGRESS, None)
+
+
+def test_a_forgotten_request_is_new_again():
+    dedup = Dedup()
+    dedup.see(KEY, A, b"data", 0)
+    dedup.forget(KEY, B)
+    assert dedup.see(KEY, A, b"data", 1)[0] is Seen.IN_PROGRESS
+    dedup.forget(KEY, A)
+
+    assert dedup.see(KEY, A, b"data", 2)[0] is Seen.NEW
+
+
+def test_an_answer_is_kept_for_one_period_and_gone_after_three():
+    dedup = Dedup()
+    dedup.see("first", A, b"", 0)
+    dedup.see(KEY, A, b"data", PERIOD_US - 1)
+    dedup.answered(KEY, A, b"answer")
+
+    assert dedup.see(KEY, A, b"data", 2 * PERIOD_US - 2)[0] is Seen.ANSWERED
+    dedup.see("second", A, b"", 3 * PERIOD_US)
+    assert dedup.see(KEY, A, b"data", 3 * PERIOD_US + 1)[0] is Seen.NEW
+
+
+def test_an_answer_that_comes_after_a_rotation_is_kept():
+    dedup = Dedup()
+    dedup.see(KEY, A, b"data", 0)
+    dedup.see("other", A, b"", PERIOD_US)
+    dedup.answered(KEY, A, b"answer")
+
+    assert dedup.see(KEY, A, b"data", PERIOD_US + 1) == (Seen.ANSWERED, b"answer")
+
+
+def test_a_long_silence_leaves_nothing():
+    dedup = Dedup()
+    dedup.see(KEY, A, b"data", 0)
+    dedup.see("other", A, b"", 10 * PERIOD_US)
+
+    assert len(dedup) == 1
+
+
+@given(st.lists(st.integers(0, 1000), max_size=200))
+def test_it_never_holds_more_than_two_generations(keys):
+    dedup = Dedup(entries_max=10)
+    for at, key in enumerate(keys):
+        dedup.see(key, A, b"", at)
+
+        assert len(dedup) <= 20
+
+
+def test_entries_given_up_early_are_counted():
+    dedup = Dedup(entries_max=1)
+    for key in range(3):
+        dedup.see(key, A, b"", key)
+
+    assert dedup.evictions == 1
