@@ -25,6 +25,10 @@ class PrefixIndex:
     def add(self, prefixes: Sequence[str]) -> list[int]:
         """Number these prefixes, new ones included."""
         number, known = self.number, self.prefixes
+        try:
+            return [number[prefix] for prefix in prefixes]
+        except KeyError:
+            pass
         for prefix in prefixes:
             if prefix not in number:
                 number[prefix] = len(known)
@@ -103,9 +107,11 @@ class PrefixTable:
 
 def _column(numbers: Sequence[int], values: Sequence[int]) -> array[int]:
     """Values placed at their numbers, 0 elsewhere, in the narrowest integers that hold them."""
-    highest = max(values, default=0)
-    column = array("H" if highest < 1 << 16 else "I", bytes(0))
-    column.frombytes(bytes(column.itemsize * (max(numbers, default=-1) + 1)))
+    kind = "H" if max(values, default=0) < 1 << 16 else "I"
+    size = max(numbers, default=-1) + 1
+    if size == len(numbers) and numbers == list(range(size)):
+        return array(kind, values)
+    column = array(kind, bytes(array(kind).itemsize * size))
     for number, value in zip(numbers, values, strict=True):
         column[number] = value
     return column

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
-from rating.explain import explain, explain_text
 from sqlalchemy import Connection
 
 from aaa.api import present
@@ -20,6 +19,7 @@ from aaa.engine.numbers import normalise, plan_from
 from aaa.provision.tables import parse_instant
 from aaa.store import read
 from aaa.store.codec import line_from_row
+from rating.explain import explain, explain_text
 from rating.grant import grant
 from rating.plan import RatePlan
 

@@ -7,9 +7,6 @@ a refund can name it (S23).
 
 from __future__ import annotations
 
-from rating.grant import grant
-from rating.price import price
-
 from aaa.engine.begin import denial, line_head
 from aaa.engine.identity import remembered
 from aaa.engine.limits import refused_account
@@ -40,6 +37,8 @@ from aaa.engine.model import (
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import settled
 from aaa.engine.sums import moved, posted
+from rating.grant import grant
+from rating.price import price
 
 
 def event(accounts: Accounts, command: Event, tariffs: Tariffs, session_id: int, now: int) -> Decision:

@@ -12,9 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rating.grant import align
-from rating.price import held_price, price
-
 from aaa.engine.model import (
     SECOND_US,
     Account,
@@ -32,6 +29,8 @@ from aaa.engine.model import (
 )
 from aaa.engine.quantum import quantum_units
 from rating.funding import Bucket, fund, settle, truncate
+from rating.grant import align
+from rating.price import held_price, price
 
 UNBOUNDED = 1 << 62
 PLAUSIBLE_SLACK_US = 60 * SECOND_US

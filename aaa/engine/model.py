@@ -19,6 +19,7 @@ from rating.funding import Bucket, Parts
 from rating.plan import RatePlan
 
 SECOND_US = 1_000_000
+EMERGENCY_ACCOUNT = "emergency"  # its sessions cost nothing (S21)
 
 
 class State(StrEnum):

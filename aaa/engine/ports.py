@@ -11,9 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
-from rating.tariff import Tariff
-
 from aaa.engine.model import Answer, Command
+from rating.tariff import Tariff
 
 
 class Subscriber(NamedTuple):

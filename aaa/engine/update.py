@@ -101,7 +101,8 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     session = session._replace(
         answered_us=answered_us, started_us=session.started_us or (event_us if command.is_start else 0)
     )
-    if wants and told:
+    is_granted = any(isinstance(line, LineGrant) for line in told)
+    if is_granted or (told and command.identity.order is not None):
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     after = session._replace(
         state=State.OPEN, lines=lines, deadline_us=deadline_of(lines, session.head.policy, State.OPEN, now)
@@ -110,6 +111,8 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     moved_account = moved(account, session.lines, lines)
     notices += overspent(account, moved_account, "overrun")
     changes = Changes((moved_account, *accounts[1:]), after, new_aliases=added, notices=notices)
+    if told:
+        return changes, denial(moved_account, first_reason(told), session.head.id)
     return changes, ack(moved_account, after, Outcome.DONE)
 
 

@@ -95,6 +95,10 @@ class NodeControl:
 
         return self._in_reactor(run)
 
+    def call(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run something on the reactor thread."""
+        return self._in_reactor(lambda future: future.set_result(work()))
+
     def _in_reactor(self, run: Callable[[Future[Any]], None]) -> Future[Any]:
         future: Future[Any] = Future()
         with self._lock:

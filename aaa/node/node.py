@@ -21,6 +21,7 @@ from typing import Any
 
 from aaa.engine.decide import decide
 from aaa.engine.model import (
+    EMERGENCY_ACCOUNT,
     NOTHING,
     Account,
     Ack,
@@ -47,7 +48,6 @@ from aaa.node.tariffs import TariffBook
 from aaa.store.batch import Batch
 from aaa.store.sqlite import SqliteStore
 
-EMERGENCY_ACCOUNT = "emergency"
 SESSION_BITS = 40
 EARLY_STARTS_MAX = 100_000
 RESTART_REPEAT_US = 60_000_000

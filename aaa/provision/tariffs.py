@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rating.findings import Finding
-from rating.loader import parse_toml_tariff
-
 from aaa.config.locate import Path
 from aaa.config.problems import Problem
+from rating.findings import Finding
+from rating.loader import parse_toml_tariff
 
 RATES_FILE = "rates_file"
 

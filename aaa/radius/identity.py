@@ -96,7 +96,7 @@ def _of_name(nas: Nas, value: str) -> list[tuple[str, str]]:
             found.append(("username", user))
     elif looks_like_number(value):
         found.append(("e164", normalise(value, nas.numbers)))
-        if value.isdecimal():
+        if nas.profile.takes_pins:
             found.append(("pin", value))
     return found
 

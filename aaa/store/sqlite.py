@@ -180,6 +180,14 @@ class SqliteStore:
         """Every activation: tariff, from when, which version."""
         return self._all("SELECT tariff, active_from, version_id FROM tariff_activation ORDER BY tariff, active_from")
 
+    def nas_documents(self) -> list[str]:
+        """The RADIUS clients that were provisioned, as stored."""
+        return [row[0] for row in self._all("SELECT document FROM nas ORDER BY name")]
+
+    def live_sessions(self) -> int:
+        """How many sessions are held or open."""
+        return int(self._all("SELECT count(*) FROM session WHERE state IN (0, 1)")[0][0])
+
     # -- writing ----------------------------------------------------------------------------------
 
     def new_node(self, name: str, now: int) -> int:

@@ -20,6 +20,7 @@ EDGES = ("2026-03-28", "2026-03-29T01:00:00Z", "2026-10-25T00:30:00Z", "2026-11-
 CLOCKS = ("00:00", "02:00", "02:30", "03:00", "08:00", "18:00", "23:59", "01:15")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DATES = ("12-25", "02-29", "2026-03-29", "2026-10-25", "2026-11-01", "01-01", "2027-01-01")
+NIGHTS = ("2026-03-08", "2026-03-29", "2026-04-05", "2026-10-25", "2026-11-01", "2026-12-31", "2028-02-28")
 
 
 class Choices:
@@ -121,10 +122,7 @@ def a_tariff_table(choose, service="voice"):
 def an_anchor_us(choose):
     """An instant near something that happens: a DST night, an effective date, a midnight, a leap day."""
     zone = ZoneInfo(choose.one_of(ZONES))
-    day = choose.one_of(
-        ("2026-03-08", "2026-03-29", "2026-04-05", "2026-10-25", "2026-11-01", "2026-12-31", "2028-02-28")
-    )
-    base = datetime.fromisoformat(day).replace(tzinfo=zone).timestamp()
+    base = datetime.fromisoformat(choose.one_of(NIGHTS)).replace(tzinfo=zone).timestamp()
     return (int(base) + choose.number(-7_200, 6 * 3_600)) * 1_000_000 + choose.one_of((0, 0, 1, 499_999, 999_999))
 
 

@@ -41,9 +41,11 @@ def read(profile: Profile, attributes: a.Attributes, status: int, now_us: int) -
     """
     Read a Start, Interim-Update or Stop.
 
-    Usage is a total since the session began, octets with their Gigawords (RFC 2869 2.1, 5.1).
+    Usage is a total since the session began, octets with their Gigawords (RFC 2869 2.1, 5.1).  A call
+    that Failed used nothing.
     """
     answered_us = 0
+    seconds = 0 if status == a.FAILED else a.number(attributes, a.ACCT_SESSION_TIME)
     event_us = event_time(attributes, now_us)
     if a.H323_CONNECT_TIME in attributes:
         answered_us = instant(without_prefix(a.text(attributes, a.H323_CONNECT_TIME), "h323-connect-time"))
@@ -55,7 +57,7 @@ def read(profile: Profile, attributes: a.Attributes, status: int, now_us: int) -
         status,
         session_names(profile, attributes, is_access=False),
         not profile.charged_origin or _is_charged_leg(profile, attributes),
-        a.number(attributes, a.ACCT_SESSION_TIME),
+        seconds,
         _octets(attributes),
         event_us,
         answered_us,
@@ -117,7 +119,7 @@ def start(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
     )
 
 
-def interim(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
+def interim(report: Report, nas: Nas, keys: tuple[str, ...], orphan: Begin | None) -> Update:
     """An Interim-Update reports totals; it asks for more only where refills go by it."""
     return Update(
         key=keys[0],
@@ -127,6 +129,7 @@ def interim(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
         aliases=keys[1:],
         event_us=report.event_us,
         answered_us=report.answered_us,
+        orphan=orphan,
     )
 
 

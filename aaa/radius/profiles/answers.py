@@ -144,6 +144,12 @@ def authenticated(profile: Profile, payer: str = "") -> bytes:
     return b""
 
 
+def shown(profile: Profile, shown_micro: int, currency: str) -> bytes:
+    """Write an Accept that tells the balance and grants nothing."""
+    code = _voice(profile, a.H323_RETURN_CODE, "h323-return-code", "0")
+    return code + balance(profile, shown_micro, currency)
+
+
 def refused(profile: Profile, denial: Denial) -> tuple[bool, bytes]:
     """
     Write a refusal.

@@ -22,6 +22,7 @@ class Profile:
         identity: Attributes that name the payer, the first one present decides (S23).
         session_keys: Kinds of session names, preferred first: `s` Acct-Session-Id, `m`
             Acct-Multi-Session-Id (one call per id; never for multilink), `h` h323-conf-id with origin.
+        takes_pins: A User-Name of digits may be a PIN; without a password the PIN is the proof.
         called, calling: Attributes with the numbers, first present wins.
         charge_keys: The lines a session asks for, one each.
         charged_origin: Of the legs that share a conference id, the h323-call-origin that is charged;
@@ -61,6 +62,7 @@ class Profile:
     session_keys: tuple[str, ...] = ("s",)
     called: tuple[int, ...] = (CALLED_STATION_ID,)
     calling: tuple[int, ...] = (CALLING_STATION_ID,)
+    takes_pins: bool = False
     charge_keys: tuple[ChargeKey, ...] = (ChargeKey(),)
     charged_origin: str = ""
     charged_call_type: str = ""

@@ -60,6 +60,8 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), server_default="", nullable=False),
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("assumed", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("implausible", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.Column("reported", sa.BigInteger(), nullable=True),
         sa.Column("head", sa.Text(), nullable=False),
         sa.Column("lines", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cdr")),

@@ -1,0 +1,12 @@
+"""
+The clock of a node: the only place that asks the operating system for the time of day.
+"""
+
+from __future__ import annotations
+
+import time
+
+
+def system_clock() -> int:
+    """Integer microseconds since the epoch, UTC."""
+    return time.time_ns() // 1000

@@ -1,0 +1,115 @@
+"""
+Accounting-Requests: Start opens, Interim reports, Stop settles, On and Off end what a NAS had (RADIUS.md).
+
+An answer says that it is stored (RFC 2866 2); so it leaves after the commit, and not at all when there was
+none.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aaa.engine.model import Answer, Begin, Denial, End, Reason, Update
+from aaa.engine.ports import Subscriber
+from aaa.radius import attributes as a
+from aaa.radius.packet import ACCOUNTING_RESPONSE
+from aaa.radius.profiles import accounting
+from aaa.radius.profiles.accounting import Report
+from aaa.radius.request import Request
+
+if TYPE_CHECKING:
+    from aaa.radius.service import RadiusService
+
+_NAMES = {
+    a.START: "start",
+    a.STOP: "stop",
+    a.INTERIM: "interim",
+    a.ACCOUNTING_ON: "on_off",
+    a.ACCOUNTING_OFF: "on_off",
+    a.FAILED: "failed",
+}
+
+
+class AccountingFlow:
+    """Serves Accounting-Requests."""
+
+    def __init__(self, service: RadiusService) -> None:
+        self._service = service
+
+    def serve(self, request: Request) -> None:
+        """Take one Accounting-Request; it ends in an answer or is dropped."""
+        service = self._service
+        nas = request.nas
+        attributes = request.packet.attributes
+        status = a.number(attributes, a.ACCT_STATUS_TYPE) or 0
+        service.counters["requests", nas.name, _NAMES[status]] += 1
+        identity = request.nas_identity()
+        spoken_for = f"{nas.name}|{identity}"
+        if status in (a.ACCOUNTING_ON, a.ACCOUNTING_OFF):
+            event_us = accounting.event_time(attributes, request.now_us)
+            service.node.restart_nas(spoken_for, event_us, partial(self._restarted, request))
+            return
+        report = accounting.read(nas.profile, attributes, status, request.now_us)
+        if not report.is_charged:
+            service.answer(request, ACCOUNTING_RESPONSE, b"", "other_leg")
+            return
+        keys = self._keys(request, spoken_for, report.names)
+        if not keys:
+            service.drop(request, "no_session")
+            return
+        if status == a.START:
+            service.node.submit(accounting.start(report, nas, keys), None, partial(self._answered, request, None))
+            return
+        identities = request.identities()
+        if identities and status != a.FAILED:
+            service.directory.find(identities, partial(self._found, request, report, keys))
+        else:
+            self._found(request, report, keys, None)
+
+    def _keys(self, request: Request, spoken_for: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The session's full names; a Class of ours adds the session it was handed for."""
+        prefix = f"{spoken_for}|{self._service.node.epoch(spoken_for)}|"
+        keys = tuple([prefix + name for name in names])
+        handed = a.every(request.packet.attributes, a.CLASS)
+        if handed:
+            ticket = self._service.tickets.open_class(request.nas.name, handed)
+            if ticket is not None:
+                keys = (*keys, f"#{ticket.session_id}")
+        return keys
+
+    def _found(self, request: Request, report: Report, keys: tuple[str, ...], subscriber: Subscriber | None) -> None:
+        """Go on with who would pay if nobody announced the session (S19)."""
+        nas = request.nas
+        attributes = request.packet.attributes
+        orphan: Begin | None = None
+        account_id = None
+        if subscriber is not None:
+            orphan = accounting.announced_late(nas, attributes, keys, subscriber.value)
+            account_id = subscriber.account_id
+        command: Update | End
+        if report.status == a.INTERIM:
+            command = accounting.interim(report, nas, keys, orphan)
+        else:
+            command = accounting.stop(report, nas, keys, attributes, orphan)
+        self._service.node.submit(command, account_id, partial(self._answered, request, command))
+
+    def _answered(self, request: Request, command: Update | End | None, answer: Answer) -> None:
+        """Answer once it is stored, whatever became of it; no answer when it is not (S12)."""
+        if isinstance(answer, Denial):
+            if answer.reason is Reason.STORE_DOWN:
+                self._service.drop(request, answer.reason)
+                return
+            if answer.reason is Reason.FOREIGN_SESSION and command is not None and command.orphan is not None:
+                # The session is there and somebody else pays for it: the report counts, not the name in it.
+                again = command._replace(orphan=None)
+                self._service.node.submit(again, None, partial(self._answered, request, again))
+                self._service.flushes_again = True
+                return
+        self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
+
+    def _restarted(self, request: Request, is_durable: bool) -> None:
+        if is_durable:
+            self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
+        else:
+            self._service.drop(request, Reason.STORE_DOWN)

@@ -1,0 +1,198 @@
+"""
+The RADIUS server's sockets: thin, because everything is decided in `aaa.radius.service`.
+
+Our own UDP sockets under the reactor's readers, drained in bulk: up to 256 datagrams per wake-up, then one
+flush, so that what came together is committed together (PERFORMANCE.md).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from twisted.internet.interfaces import IReadDescriptor
+from zope.interface import implementer
+
+from aaa.engine.ports import Directory, Node
+from aaa.errors import ConfigError
+from aaa.keys import Keys
+from aaa.radius import checks
+from aaa.radius.clients import Clients
+from aaa.radius.packet import LENGTH_MAX
+from aaa.radius.request import Request
+from aaa.radius.service import Address, RadiusService
+
+DRAIN_MAX = 256
+RECEIVE_BUFFER = 8 << 20
+DATAGRAM_MAX = LENGTH_MAX + 1024  # more than a packet can be: the rest is padding, or too long
+
+
+@dataclass(slots=True, frozen=True)
+class Settings:
+    """Sizes of the sockets; tests make them small."""
+
+    drain_max: int = DRAIN_MAX
+    receive_buffer: int = RECEIVE_BUFFER
+    reuse_port: bool = False
+
+
+@implementer(IReadDescriptor)
+class UdpPort:
+    """One bound UDP socket, as the reactor's reader and as the service's port."""
+
+    def __init__(self, number: int, kind: int, bound: socket.socket, drain: Callable[[], None]) -> None:
+        self.number = number
+        self.kind = kind
+        self.socket = bound
+        self.lost = 0
+        self._drain = drain
+
+    def receive(self, most: int) -> list[tuple[bytes, Address]]:
+        """Return the datagrams that are there, at most so many."""
+        read = self.socket.recvfrom
+        found: list[tuple[bytes, Address]] = []
+        for _ in range(most):
+            try:
+                found.append(read(DATAGRAM_MAX))
+            except BlockingIOError:
+                break
+            except OSError:
+                continue  # an ICMP error of an earlier answer; the next datagram is behind it
+        return found
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Send an answer; one that the kernel does not take is lost, as on the wire."""
+        try:
+            self.socket.sendto(data, address)
+        except OSError:
+            self.lost += 1
+
+    # -- what the reactor calls -------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def doRead(self) -> None:
+        self._drain()
+
+    def connectionLost(self, reason: Any) -> None:
+        self.socket.close()
+
+    def logPrefix(self) -> str:
+        return "radius"
+
+
+class RadiusServer:
+    """
+    The RADIUS face of a node over UDP.
+
+    Args:
+        node, directory: What requests are given to, and who their senders are.
+        clients: The client entries; `reload` replaces them.
+        is_serving: False silences Status-Server.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        directory: Directory,
+        clients: Clients,
+        keys: Keys,
+        settings: Settings | None = None,
+        is_serving: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.settings = settings or Settings()
+        self._reactor: Any = None
+        self.service = RadiusService(node, directory, clients, keys, self._call_from_thread, is_serving)
+        self._ports: list[UdpPort] = []
+
+    @property
+    def counters(self) -> dict[tuple[str, ...], int]:
+        """Requests, responses, duplicates and drops by client and kind."""
+        return self.service.counters
+
+    @property
+    def bound_ports(self) -> list[tuple[str, tuple[str, int]]]:
+        """The addresses that are served, each with `auth` or `acct`."""
+        names = {checks.AUTH: "auth", checks.ACCT: "acct"}
+        return [(names[port.kind], port.socket.getsockname()[:2]) for port in self._ports]
+
+    def start(self, reactor: Any, auth_addresses: list[str], acct_addresses: list[str]) -> None:
+        """
+        Bind and begin to serve.
+
+        Args:
+            auth_addresses, acct_addresses: `host:port` or `[host]:port` each; port 0 takes a free one.
+
+        Raises:
+            ConfigError: An address that cannot be bound; nothing stays bound then.
+        """
+        self._reactor = reactor
+        try:
+            for kind, addresses in ((checks.AUTH, auth_addresses), (checks.ACCT, acct_addresses)):
+                for address in addresses:
+                    bound = _bound(address, self.settings)
+                    self._ports.append(UdpPort(len(self._ports), kind, bound, self._drain))
+        except OSError as error:
+            self.stop()
+            raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
+        for port in self._ports:
+            reactor.addReader(port)
+
+    def stop(self) -> None:
+        """Close all sockets; what is being worked on ends without an answer."""
+        for port in self._ports:
+            if self._reactor is not None:
+                self._reactor.removeReader(port)
+            port.socket.close()
+        self._ports = []
+        self.service.stop()
+
+    def reload(self, clients: Clients) -> None:
+        """Serve other client entries from the next datagram on."""
+        self.service.clients = clients
+
+    def _drain(self) -> None:
+        """
+        Take what all sockets have, in the order of service, and commit it as one.
+
+        Every socket is read when any is readable: what arrived together is arranged together.
+        """
+        service = self.service
+        now_us = service.node.now_us()
+        received: dict[int, list[Request]] = {checks.AUTH: [], checks.ACCT: []}
+        for port in self._ports:
+            waiting = received[port.kind]
+            for data, address in port.receive(self.settings.drain_max):
+                request = service.receive(data, address, port, now_us)
+                if request is not None:
+                    waiting.append(request)
+        for request in service.arrange(received[checks.AUTH], received[checks.ACCT]):
+            service.serve(request)
+        service.flush()
+
+    def _call_from_thread(self, function: Callable[..., object], *arguments: object) -> None:
+        self._reactor.callFromThread(function, *arguments)
+
+
+def _bound(address: str, settings: Settings) -> socket.socket:
+    """Bind one UDP socket."""
+    host, _, port = address.rpartition(":")
+    host = host.strip("[]")
+    is_v6 = ip_address(host).version == 6 if host else False
+    bound = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        bound.setblocking(False)
+        if is_v6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if settings.reuse_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer)
+        bound.bind((host, int(port)))
+    except OSError:
+        bound.close()
+        raise
+    return bound

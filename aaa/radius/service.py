@@ -1,0 +1,217 @@
+"""
+The RADIUS service without sockets: datagrams in, answers out through the port they came by.
+
+`receive` takes a datagram as far as it can be judged alone (client, packet, authenticators, duplicate)
+and returns a request or nothing; `serve` gives it to its flow; `arrange` puts what was received together
+into the order of service.  Every way ends in `answer` or in `drop`, and is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from aaa.engine.ports import Directory, Node
+from aaa.keys import Keys
+from aaa.radius import attributes as a
+from aaa.radius import checks, packet
+from aaa.radius.access import AccessFlow
+from aaa.radius.accounting import AccountingFlow
+from aaa.radius.auth import Authenticator
+from aaa.radius.checks import Learned, Refused
+from aaa.radius.clients import Clients, Nas
+from aaa.radius.dedup import Dedup, Seen
+from aaa.radius.packet import (
+    ACCESS_ACCEPT,
+    ACCESS_REQUEST,
+    ACCOUNTING_REQUEST,
+    ACCOUNTING_RESPONSE,
+    Malformed,
+    TooLong,
+)
+from aaa.radius.passwords import HashPool
+from aaa.radius.request import Request
+from aaa.radius.tickets import Tickets
+
+Address = tuple[Any, ...]  # host and port first, as sockets give it
+
+
+class Port(Protocol):
+    """Where a datagram came in and its answer goes out."""
+
+    number: int
+    kind: int  # checks.AUTH or checks.ACCT
+
+    def send(self, data: bytes, address: Address) -> None: ...
+
+
+class RadiusService:
+    """
+    Everything of the RADIUS face but the sockets.
+
+    Args:
+        call_from_thread: Runs a function on the reactor thread; for the password pool.
+        is_serving: False silences Status-Server, so that clients fail over (RFC 5997 4.2).
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        directory: Directory,
+        clients: Clients,
+        keys: Keys,
+        call_from_thread: Callable[..., object],
+        is_serving: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.node = node
+        self.directory = directory
+        self.clients = clients
+        self.keys = keys
+        self.tickets = Tickets(keys)
+        self.counters: Counter[tuple[str, ...]] = Counter()
+        self.dedup = Dedup()
+        self.flushes_again = False
+        self._call_from_thread = call_from_thread
+        self.pool = HashPool(self._later)
+        self.authenticator = Authenticator(keys, self.pool)
+        self.access = AccessFlow(self)
+        self.accounting = AccountingFlow(self)
+        self._is_serving = is_serving
+        self._learned: dict[str, Learned] = {}
+
+    def handle(self, data: bytes, address: Address, port: Port, now_us: int) -> None:
+        """Take one datagram all the way; the caller calls `flush` when it has no more."""
+        request = self.receive(data, address, port, now_us)
+        if request is not None:
+            self.serve(request)
+
+    def receive(self, data: bytes, address: Address, port: Port, now_us: int) -> Request | None:
+        """Return the request in a datagram if it is sound, from a known client, and not a repeat."""
+        nas = self.clients.find(address[0])
+        if nas is None:
+            self.counters["dropped", "", "unknown_nas"] += 1
+            return None
+        try:
+            read = packet.decode(data)
+            secret = self._checked(read, nas, port)
+        except (Malformed, Refused) as error:
+            self.counters["dropped", nas.name, error.reason] += 1
+            return None
+        key = (address, port.number, read.ident)
+        seen, answer = self.dedup.see(key, read.authenticator, read.data, now_us)
+        if seen is not Seen.NEW:
+            self.counters["duplicates", nas.name, seen.value] += 1
+            if answer is not None:
+                port.send(answer, address)
+            return None
+        return Request(read, nas, secret, address, port, key, now_us)
+
+    def serve(self, request: Request) -> None:
+        """Give a request to its flow."""
+        code = request.packet.code
+        if code == ACCOUNTING_REQUEST:
+            self.accounting.serve(request)
+        elif code == ACCESS_REQUEST:
+            self.access.serve(request)
+        else:
+            self._status(request)
+
+    def arrange(self, access: list[Request], accounting: list[Request]) -> list[Request]:
+        """
+        Order what was received together: Access-Requests first, but a Stop of the same payer before
+        them, so that what it frees can be granted; never reordered within one session (RADIUS.md).
+        """
+        if not access:
+            return accounting
+        if not accounting:
+            return access
+        asking = {self._payer(request) for request in access}
+        starting = {name for request in access for name in _session_ids(request)}
+        first, last = [], []
+        for request in accounting:
+            is_stop = a.number(request.packet.attributes, a.ACCT_STATUS_TYPE) == a.STOP
+            if is_stop and self._payer(request) in asking and starting.isdisjoint(_session_ids(request)):
+                first.append(request)
+            else:
+                last.append(request)
+        stopping = {name for request in first for name in _session_ids(request)}
+        earlier = [request for request in last if not stopping.isdisjoint(_session_ids(request))]
+        if earlier:  # something of those sessions came before their Stop and has to stay there
+            last = [request for request in last if stopping.isdisjoint(_session_ids(request))]
+            first = [request for request in accounting if request not in last]
+        return first + access + last
+
+    def answer(self, request: Request, code: int, body: bytes, result: str) -> None:
+        """Sign and send an answer, and keep it for repeats; one that would be too long is not sent."""
+        nas = request.nas
+        is_signed = code != ACCOUNTING_RESPONSE and nas.profile.signs_answers
+        body += packet.proxy_states(request.packet.attributes)
+        try:
+            data = packet.answer(code, request.packet, body, request.secret, is_signed)
+        except TooLong:
+            self.drop(request, "answer_too_long")
+            return
+        self.dedup.answered(request.key, request.packet.authenticator, data)
+        request.port.send(data, request.address)
+        self.counters["responses", nas.name, str(code), result] += 1
+
+    def drop(self, request: Request, reason: str) -> None:
+        """End a request without an answer; its repeat will be tried again."""
+        self.dedup.forget(request.key, request.packet.authenticator)
+        self.counters["dropped", request.nas.name, reason] += 1
+
+    def flush(self) -> None:
+        """Have everything that was served committed and answered, and what its answers submitted."""
+        self.node.flush()
+        while self.flushes_again:
+            self.flushes_again = False
+            self.node.flush()
+
+    def stop(self) -> None:
+        """End the password threads."""
+        self.pool.stop()
+
+    def _later(self, function: Callable[..., object], *arguments: object) -> None:
+        """Run on the reactor thread, outside a wake-up of the sockets, so with a flush of its own."""
+
+        def run() -> None:
+            function(*arguments)
+            self.flush()
+
+        self._call_from_thread(run)
+
+    def _checked(self, read: packet.Packet, nas: Nas, port: Port) -> packet.Secret:
+        if read.code not in checks.CODES[port.kind]:
+            raise Refused("unknown_code")
+        if read.code == ACCOUNTING_REQUEST:
+            return checks.accounting(read, nas)
+        if read.code == ACCESS_REQUEST:
+            learned = self._learned.get(nas.name)
+            if learned is None:
+                learned = self._learned[nas.name] = Learned()
+            return checks.access(read, nas, learned)
+        return checks.status_server(read, nas)
+
+    def _status(self, request: Request) -> None:
+        """Answer a Status-Server; its other attributes say nothing (RFC 5997 3)."""
+        self.counters["requests", request.nas.name, "status"] += 1
+        if not self._is_serving():
+            self.drop(request, "not_serving")
+            return
+        code = ACCOUNTING_RESPONSE if request.port.kind == checks.ACCT else ACCESS_ACCEPT
+        self.answer(request, code, b"", "status")
+
+    def _payer(self, request: Request) -> tuple[str, tuple[str, str]] | None:
+        identities = request.identities()
+        return (request.nas.name, identities[0]) if identities else None
+
+
+def _session_ids(request: Request) -> list[bytes]:
+    """The session ids in a request, for telling requests of one session apart from others."""
+    attributes = request.packet.attributes
+    return [
+        value
+        for code in (a.ACCT_SESSION_ID, a.ACCT_MULTI_SESSION_ID, a.H323_CONF_ID)
+        for value in a.every(attributes, code)
+    ]

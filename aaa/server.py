@@ -1,0 +1,248 @@
+"""
+The running server: one node, its faces, its signals, its periodic work (DESIGN 6, OPERATIONS 4).
+
+Start: store, tariffs, node, RADIUS sockets, control API.  SIGTERM drains: new sessions are refused or
+met with silence, running ones are still served, until none is left or `drain_timeout` is over; a second
+SIGTERM ends at once.  SIGHUP reads the configuration again, all or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from aaa.api.server import ApiServer, start_api
+from aaa.config import Config
+from aaa.errors import ConfigError
+from aaa.keys import Keys
+from aaa.node.clock import system_clock
+from aaa.node.control import NodeControl
+from aaa.node.directory import StoreDirectory
+from aaa.node.node import ChargingNode
+from aaa.node.tariffs import TariffBook
+from aaa.provision.credentials import unsealed_nas
+from aaa.radius.clients import Clients, nas_from
+from aaa.radius.server import RadiusServer
+from aaa.store.emergency import ensure_emergency_account
+from aaa.store.sqlite import SqliteStore
+
+SWEEP_S = 1.0
+PURGE_S = 60.0
+PURGE_MOST = 20_000
+ERRORS_KEPT = 10
+NEEDS_RESTART = ("store", "radius", "diameter", "api", "server", "metrics")
+
+
+def client_defaults(config: Config) -> dict[str, Any]:
+    """What every client entry inherits: [charging], and the Message-Authenticator default of [radius]."""
+    return {
+        **config.charging.model_dump(),
+        "require_message_authenticator": config.radius.require_message_authenticator,
+    }
+
+
+def configured_clients(config: Config, stored: tuple[dict[str, Any], ...] = ()) -> Clients:
+    """
+    The RADIUS clients of the configuration and of the store.
+
+    Raises:
+        ConfigError: With every problem of every entry; a name in both places is one.
+    """
+    problems: list[str] = []
+    names = [entry["name"] for entry in (*config.nas, *stored)]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        problems.append(f"[[nas]] {name}: name: is in the configuration and in the store")
+    entries = []
+    for document in (*config.nas, *stored):
+        try:
+            entries.append(nas_from(document, client_defaults(config)))
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(problems)
+    return Clients(entries)
+
+
+class Server:
+    """
+    Everything one process serves with.
+
+    Args:
+        reload_config: Reads the configuration again, or raises ConfigError.
+    """
+
+    def __init__(
+        self, config: Config, keys: Keys, reactor: Any, reload_config: Callable[[], Config], version: str
+    ) -> None:
+        self.config = config
+        self.exit_code = 0
+        self._keys = keys
+        self._reactor = reactor
+        self._reload_config = reload_config
+        self._version = version
+        self._errors: deque[str] = deque(maxlen=ERRORS_KEPT)
+        self._started_us = system_clock()
+        self._is_stopping = False
+        self.store = SqliteStore(config.store.url)
+        ensure_emergency_account(self.store, system_clock())
+        number = self.store.new_node(config.server.node, system_clock())
+        self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
+        self.directory = StoreDirectory(self.store, system_clock)
+        self.control = NodeControl(self.node, reactor.callFromThread, self._provisioned, self._describe)
+        self.radius = RadiusServer(
+            self.node, self.directory, self._clients(config), keys, is_serving=lambda: self.node.is_store_up
+        )
+        self.api: ApiServer | None = None
+
+    def start(self) -> None:
+        """
+        Bind everything and begin.
+
+        Raises:
+            ConfigError: A socket that cannot be bound.
+        """
+        self.radius.start(self._reactor, list(self.config.radius.auth), list(self.config.radius.acct))
+        self._reactor.callWhenRunning(self._running)
+
+    def stop(self) -> None:
+        """Commit what is staged, close everything, end the reactor."""
+        if self.api is not None:
+            self.api.stop()
+            self.api = None
+        self.node.flush()
+        self.radius.stop()
+        self.store.close()
+        self._reactor.stop()
+
+    def reload(self) -> list[str]:
+        """
+        Take up a changed configuration, all of it or nothing.
+
+        Returns:
+            The tables whose changes need a restart.
+
+        Raises:
+            ConfigError: With every problem; the old one stays in force.
+        """
+        config = self._reload_config()
+        clients = self._clients(config)
+        needs = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(self.config, name)]
+        self.radius.reload(clients)
+        self.config = config
+        if self.api is not None:
+            self.api.context.config = config
+        return needs
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def _running(self) -> None:
+        try:
+            self.api = start_api(
+                self.config,
+                self.control,
+                keys=self._keys,
+                clock=system_clock,
+                version=self._version,
+                reload=self._reload_from_api,
+            )
+        except ConfigError as error:
+            sys.stderr.write(f"aaad: {error}\n")
+            self.exit_code = 3
+            self.stop()
+            return
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        signal.signal(signal.SIGHUP, self._on_signal)
+        self._every(SWEEP_S, self._sweep)
+        self._every(PURGE_S, self._purge)
+        for kind, (host, port) in self.radius.bound_ports:
+            sys.stderr.write(f"aaad: radius {kind} on {host}:{port}\n")
+        sys.stderr.write(f"aaad: ready, node {self.config.server.node}, control {self.config.api.socket}\n")
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        # Signal handlers run between two bytecodes of whatever is going on; the work belongs into the reactor.
+        self._reactor.callFromThread(self._on_hangup if number == signal.SIGHUP else self._on_terminate)
+
+    def _on_terminate(self) -> None:
+        if self._is_stopping:
+            self.stop()
+            return
+        self._is_stopping = True
+        self.node.is_draining = True
+        deadline_us = system_clock() + self.config.server.drain_timeout * 1_000_000
+        self._drain(deadline_us)
+
+    def _drain(self, deadline_us: int) -> None:
+        """Serve running sessions until there are none, at most until the deadline."""
+        self.node.flush()
+        if self.store.live_sessions() == 0 or system_clock() >= deadline_us:
+            self.stop()
+            return
+        self._reactor.callLater(0.5, self._drain, deadline_us)
+
+    def _on_hangup(self) -> None:
+        try:
+            needs = self.reload()
+        except ConfigError as error:
+            sys.stderr.write(f"aaad: config.rejected: {error}\n")
+            return
+        sys.stderr.write(f"aaad: config.reloaded{'; needs restart: ' + ', '.join(needs) if needs else ''}\n")
+
+    def _reload_from_api(self) -> list[str]:
+        needs: list[str] = self.control.call(self.reload).result(timeout=30)
+        return needs
+
+    def _every(self, seconds: float, work: Callable[[], None]) -> None:
+        """Do something again and again; one failure must not end it."""
+
+        def run() -> None:
+            if self._reactor.running:
+                try:
+                    work()
+                except Exception as error:
+                    self._failed(error)
+                self._reactor.callLater(seconds, run)
+
+        self._reactor.callLater(seconds, run)
+
+    def _sweep(self) -> None:
+        self.node.sweep()
+
+    def _purge(self) -> None:
+        now = system_clock()
+        self.store.purge(now - self.config.retention.session_closed * 1_000_000, now, PURGE_MOST)
+
+    # -- what others ask --------------------------------------------------------------------------
+
+    def _clients(self, config: Config) -> Clients:
+        stored = tuple(unsealed_nas(json.loads(text), self._keys) for text in self.store.nas_documents())
+        return configured_clients(config, stored)
+
+    def _provisioned(self) -> None:
+        """Forget what was cached outside the node; the clients may have changed too."""
+        self.directory.forget()
+        self.radius.reload(self._clients(self.config))
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "version": self._version,
+            "node": self.config.server.node,
+            "pid": os.getpid(),
+            "uptime_s": (system_clock() - self._started_us) // 1_000_000,
+            "config_digest": self.config.digest,
+            "listeners": [f"radius {kind} {host}:{port}" for kind, (host, port) in self.radius.bound_ports],
+            "radius": {".".join(part for part in name if part): n for name, n in sorted(self.radius.counters.items())},
+            "errors": list(self._errors),
+        }
+
+    def _failed(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        self._errors.append(text)
+        sys.stderr.write(f"aaad: {text}\n")
+        traceback.print_exception(error, limit=-8)

@@ -1,0 +1,127 @@
+"""The server on real loopback sockets."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from twisted.internet.selectreactor import SelectReactor
+
+from aaa.errors import ConfigError
+from aaa.radius import packet as p
+from aaa.radius.clients import Clients
+from aaa.radius.server import RadiusServer, Settings
+from tests.radius_kit import (
+    KEYS,
+    FakeDirectory,
+    FakeNode,
+    access_request,
+    accounting_request,
+    nas,
+    read_reply,
+    subscriber,
+)
+
+
+class Loop:
+    """A reactor that is turned by hand."""
+
+    def __init__(self, *auth: str, acct: tuple[str, ...] = (), entries=()):
+        self.reactor = SelectReactor()
+        self.node = FakeNode()
+        self.server = RadiusServer(
+            self.node,
+            FakeDirectory(subscriber("bob", "hello"), subscriber("hashed", hash=BCRYPTED)),
+            Clients(entries or (nas(),)),
+            KEYS,
+            Settings(receive_buffer=1 << 20),
+        )
+        self.server.start(self.reactor, list(auth), list(acct))
+        self.ports = dict(self.server.bound_ports)
+        self.client = socket.socket(socket.AF_INET6 if "::" in auth[0] else socket.AF_INET, socket.SOCK_DGRAM)
+        self.client.settimeout(2)
+
+    def ask(self, data: bytes, kind: str = "auth") -> bytes:
+        self.client.sendto(data, self.ports[kind])
+        self.client.setblocking(False)
+        for _ in range(200):
+            self.reactor.iterate(0.02)
+            try:
+                return self.client.recv(5000)
+            except BlockingIOError:
+                continue
+        raise AssertionError("no answer")
+
+    def close(self):
+        self.server.stop()
+        self.client.close()
+
+
+BCRYPTED = "$2b$04$Un4qsQJkBqntQswQ3triWOwg.euFAYYJ34OyDyM00RuMGNjZSSAGa"
+
+
+@pytest.fixture
+def loop():
+    made = []
+
+    def make(*auth, **more):
+        made.append(Loop(*auth, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_access_and_accounting_are_served_on_their_own_sockets(loop):
+    served = loop("127.0.0.1:0", acct=("127.0.0.1:0",))
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+    stop = accounting_request((40, 2), (44, "s1"), (46, 5))
+
+    assert read_reply(served.ask(request), request).number(27) == 60
+    assert read_reply(served.ask(stop, "acct"), stop).code == p.ACCOUNTING_RESPONSE
+
+
+def test_ipv6_clients_are_served(loop):
+    served = loop("[::1]:0", entries=(nas(address="::1/128"),))
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+
+    assert read_reply(served.ask(request), request).code == p.ACCESS_ACCEPT
+
+
+def test_a_slow_hash_is_checked_beside_the_reactor_and_answered(loop):
+    served = loop("127.0.0.1:0")
+    request = access_request((1, "hashed"), (44, "s1"), password="hello")
+    wrong = access_request((1, "hashed"), (44, "s1"), password="hullo", ident=2)
+
+    assert read_reply(served.ask(request), request).code == p.ACCESS_ACCEPT
+    assert read_reply(served.ask(wrong), wrong).code == p.ACCESS_REJECT
+
+
+def test_datagrams_that_came_together_are_committed_together(loop):
+    served = loop("127.0.0.1:0")
+    flushes = []
+    flush = served.node.flush
+    served.node.flush = lambda: (flushes.append(len(served.node.waiting)), flush())
+    for ident in range(100):
+        served.client.sendto(
+            access_request((1, "bob"), (44, f"s{ident}"), password="hello", ident=ident), served.ports["auth"]
+        )
+    served.reactor.iterate(0.1)
+
+    assert [count for count in flushes if count] == [100]
+
+
+def test_an_address_that_cannot_be_bound_is_named(loop):
+    taken = loop("127.0.0.1:0")
+    port = taken.ports["auth"][1]
+    with pytest.raises(ConfigError, match=rf"127.0.0.1:{port}: Address already in use"):
+        loop(f"127.0.0.1:{port}")
+
+
+def test_reload_serves_other_clients_from_the_next_datagram_on(loop):
+    served = loop("127.0.0.1:0")
+    served.server.reload(Clients([nas(secret="changed")]))
+    request = access_request((1, "bob"), (44, "s1"), password="hello", secret=b"changed")
+
+    assert read_reply(served.ask(request), request, b"changed").code == p.ACCESS_ACCEPT
