@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import base64
 import hashlib
+import re
 
 import argon2
 import bcrypt
