@@ -8,7 +8,6 @@ SIGTERM ends at once.  SIGHUP reads the configuration again, all or nothing.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -214,7 +213,6 @@ class Server:
 
     def _sweep(self) -> None:
         self.node.sweep()
-        gc.collect(0)
 
     def _purge(self) -> None:
         now = system_clock()
