@@ -20,8 +20,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-STAGES = (("tests/unit/rating",), ("tests/property/test_rating_reference.py", "tests/property"))
-TIMEOUT_S = 300
+STAGES = (
+    (45, ("tests/unit/rating",)),
+    (300, ("tests/property/test_rating_reference.py", "tests/property")),
+)
+"""Seconds after which a run that hangs counts as noticed, and the tests of each stage."""
 
 
 class Mutation(NamedTuple):
@@ -47,10 +50,10 @@ MUTATIONS = [
         "position_m, step.initial_m, 1, step.next_num",
     ),
     Mutation(
-        "pulses before a boundary cut short",
+        "one pulse too many before a boundary",
         "runs",
         "count = -((position_m - limit_m) // step.next_m)",
-        "count = max(1, (limit_m - position_m) // step.next_m)",
+        "count = (limit_m - position_m) // step.next_m + 1",
     ),
     Mutation(
         "sub-millisecond boundary early",
@@ -280,14 +283,14 @@ def copy_project(place: Path) -> None:
     (place / "tests/property").mkdir()
     for path in (ROOT / "tests/property").glob("test_rating_*.py"):
         shutil.copy(path, place / "tests/property")
-    for name in ("pyproject.toml", "tests/__init__.py"):
+    for name in ("pyproject.toml", "tests/__init__.py", "tests/unit/__init__.py"):
         shutil.copy(ROOT / name, place / name)
 
 
 def failing_stage(place: Path) -> int | None:
     """Run the tests; the first stage that notices something, None when all pass."""
     environment = {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
-    for number, paths in enumerate(STAGES, start=1):
+    for number, (timeout_s, paths) in enumerate(STAGES, start=1):
         command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not campaign", "-p", "no:cacheprovider"]
         try:
             done = subprocess.run(
@@ -295,7 +298,7 @@ def failing_stage(place: Path) -> int | None:
                 cwd=place,
                 env=environment,
                 capture_output=True,
-                timeout=TIMEOUT_S,
+                timeout=timeout_s,
                 check=False,
             )
         except subprocess.TimeoutExpired:

@@ -26,6 +26,9 @@ a line break"
 6,4420,2026-11-23T08:00:00Z,-1,negative
 
 7,4420,2026-11-23T08:00:00Z
+9,4420,2026-11-23T08:00:00Z,99999999999,for ever
+10,4420,1234-11-23T08:00:00Z,60,long ago
+11,4420,,60,no time
 8,4420,2026-11-23T08:00:00Z,0,unanswered
 """
 
@@ -47,18 +50,21 @@ def test_csv_records_keep_their_order_and_their_columns(tmp_path, processes):
     summary, text = rated(tmp_path, CSV, processes=processes)
     rows = list(csv.DictReader(io.StringIO(text)))
 
-    assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5", "6", "7", "8"]
-    assert [row["charge"] for row in rows] == ["0.1100", "0.0100", "", "", "", "", "", "0.0000"]
+    assert [row["id"] for row in rows] == ["1", "2", "3", "4", "5", "6", "7", "9", "10", "11", "8"]
+    assert [row["charge"] for row in rows] == ["0.1100", "0.0100", "", "", "", "", "", "", "", "", "0.0000"]
     assert rows[1]["note"] == "quoted, with\na line break"
-    assert [row["rating_error"] for row in rows[2:7]] == [
+    assert [row["rating_error"] for row in rows[2:10]] == [
         "destination blocked",
         "answered_at: '2026-11-23T08:00:00' has no time zone",
         "answered_at: 'yesterday' is no instant, such as 2026-11-23T12:00:00Z",
         "used: '-1' is no whole number",
         "not a record",
+        "used: longer than a year",
+        "answered_at: 1234-11-23T08:00:00Z is not between 1970 and 2200",
+        "answered_at: missing",
     ]
-    assert (summary.calls, summary.rated, summary.amount_micro) == (8, 3, 120_000)
-    assert summary.errors == {"destination blocked": 1, "answered_at": 2, "used": 1, "not a record": 1}
+    assert (summary.calls, summary.rated, summary.amount_micro) == (11, 3, 120_000)
+    assert summary.errors == {"destination blocked": 1, "answered_at": 4, "used": 2, "not a record": 1}
 
 
 def test_json_lines_keep_their_fields(tmp_path, processes):
@@ -107,7 +113,7 @@ def test_progress_covers_the_whole_file(tmp_path):
     told = []
     rated(tmp_path, CSV, progress=lambda calls, octets: told.append((calls, octets)))
 
-    assert sum(calls for calls, _ in told) == 8
+    assert sum(calls for calls, _ in told) == 11
     assert sum(octets for _, octets in told) == len(CSV)
 
 
