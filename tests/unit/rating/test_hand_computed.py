@@ -124,6 +124,7 @@ CALLS = [
     ("crossing by the second", PEAK_BY_SECOND, "2026-11-23 07:59:50", 20, "0.11", "10 x 0.001 + 10 x 0.01"),
     ("60/6 into peak", PEAK_60_6, "2026-11-23 07:59:30", 67, "0.014", "60 s at 0.01, then 2 x 6 s at 0.02 a minute"),
     ("30/6 within peak", PEAK_60_6, "2026-11-23 08:00", 31, "0.012", "the first pulse in peak is 30 s: 36 s at 0.02"),
+    ("a microsecond early by the second", PEAK_BY_SECOND, "2026-11-23 07:59:58.999999", 3, "0.012", "2 off, 1 peak"),
     ("Sunday midnight", WEEKEND, "2026-11-22 23:59:30", 120, "0.015", "Sunday 0.005, Monday 0.01"),
     ("Friday midnight", WEEKEND, "2026-11-27 23:59:30", 120, "0.015", "Friday 0.01, Saturday 0.005"),
     ("into the leap day", WEEKEND, "2028-02-28 23:59:30", 120, "0.51", "28 Feb 0.01, 29 Feb 0.50"),
@@ -167,6 +168,14 @@ def test_calls_cost_what_was_computed_by_hand(text, when, used, expected):
 
     assert price(found, anchor_us, used) == parse_money(expected)
     assert charge(found, anchor_us, used).amount_micro == parse_money(expected)
+
+
+@pytest.mark.parametrize(("when", "expected"), [("2026-11-23 07:59:59", "0.125"), ("2026-11-23 08:00", "1.25")])
+def test_volume_is_priced_at_its_anchor(when, expected):
+    """S4: octets take no time, so a boundary after the anchor does not touch them."""
+    text = PEAK.replace('prefix = ""', 'prefix = ""\nservice = "data"\nprice_unit = "1MB"').replace('"60/60"', '"1kB"')
+
+    assert price(plan(text, "data"), at_us(when), 12_500_000) == parse_money(expected)
 
 
 PREFIXED = [
