@@ -210,6 +210,14 @@ def test_the_dearest_anchor_is_held(answered, expected):
     assert settle(found, at_us(answered), (), 60).amount_micro == expected
 
 
+def test_the_latest_anchor_is_held():
+    """The later the answer, the more of the call may lie in the dear time behind the window."""
+    begun = at_us("2026-11-23 07:58:00")
+
+    assert held_price(plan(PEAK), begun, begun, 120) == 20_000
+    assert held_price(plan(PEAK), begun, begun + 90 * SECOND_US, 120) == 110_000
+
+
 def test_a_short_dear_period_inside_the_window_is_held():
     """Boundaries inside the window count, not only its ends."""
     text = PEAK.replace('"18:00"', '"08:01"')

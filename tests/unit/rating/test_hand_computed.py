@@ -32,6 +32,7 @@ ONLY_FEE = flat("0", "1/1", more='connect_fee = "0.25"')
 MINIMUM = flat("0.012", "60/60", more='min_charge = "0.10"')
 FEE_AND_MINIMUM = flat("0.012", "60/60", more='connect_fee = "0.05"\nmin_charge = "0.10"')
 GRACE = flat("0.012", "60/60", more="grace_s = 5")
+GRACE_BY_SECOND = flat("0.012", "1/1", more="grace_s = 5")
 FREE_AFTER = flat("0.10", "60/60", more='connect_fee = "0.05"\nmax_charge = "0.50"\nat_max = "free"')
 STOP_AT = flat("0.10", "60/60", more='connect_fee = "0.05"\nmax_charge = "0.50"\nat_max = "stop"')
 MINUTE = flat("0.10", "60/60")
@@ -281,6 +282,9 @@ GRANTS = [
     ("below zero", MINUTE, NOON, "-5", 14_400, 0, "nothing for less"),
     ("within grace only", GRACE, NOON, "0.0119", 3_600, 0, "a call that outlives its grace could not be paid"),
     ("grace and a pulse", GRACE, NOON, "0.012", 3_600, 60, "the pulse fits"),
+    ("inside grace", GRACE_BY_SECOND, NOON, "0.0009", 3_600, 0, "4 s would fit, but the 5th ends the grace at 0.0010"),
+    ("past grace", GRACE_BY_SECOND, NOON, "0.0010", 3_600, 5, "5 x 0.0002"),
+    ("a cap inside grace", GRACE_BY_SECOND, NOON, "0.0010", 3, 3, "3 s cost nothing, and 5 could be paid"),
     ("near 2^53", flat("0.000001", "1/1", unit="1s", decimals=6), NOON, "9007199254.740993", 2**60, 2**53 + 1, "exact"),
 ]
 
