@@ -148,7 +148,10 @@ MUTATIONS = [
         "largest grant of the window", "grant", "return min(\n        _grant_at", "return max(\n        _grant_at"
     ),
     Mutation(
-        "negative funds refuse free calls", "grant", "if plan.is_free:", "if plan.is_free and (funds_micro or 0) > 0:"
+        "free calls not granted",
+        "grant",
+        "        return cap\n    if funds_micro",
+        "        return 0\n    if funds_micro",
     ),
     Mutation(
         "align to the pulse before", "grant", "aligned = (position_m + count * length_m)", "aligned = (position_m)"
