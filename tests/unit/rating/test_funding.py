@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from rating import MONEY, Bucket, fund, grant, held_price, settle, truncate
+from rating import MONEY, Bucket, align, fund, grant, held_price, settle, truncate
 from tests.unit.rating.hand_tariffs import PEAK, at_us, flat, plan, service
 
 SECOND_US = 1_000_000
@@ -198,6 +198,28 @@ def test_truncating_keeps_the_beginning():
     assert truncate(parts, 90) == (("7", 60), (MONEY, 30))
     assert truncate(parts, 0) == ()
     assert truncate(parts, 500) == parts
+
+
+@pytest.mark.parametrize(
+    ("pulse", "units", "parts", "expected"),
+    [
+        ("60/6", 1, (), 60),
+        ("60/6", 60, (), 60),
+        ("60/6", 61, (), 66),
+        ("1.5", 2, (), 3),
+        ("1.5", 4, (), 4),
+        ("60/6", 0, (), 0),
+        ("60/6", 30, (("7", 90),), 30),
+        ("60/6", 91, (("7", 90),), 150),
+        ("60/6", 200, (("7", 90),), 204),
+        ("60/60", 30, (("", 30), ("7", 90)), 30),
+        ("60/60", 10, (("", 30), ("7", 90)), 30),
+        ("60/60", 121, (("", 30), ("7", 90), ("", 10)), 180),
+    ],
+)
+def test_units_are_aligned_to_the_end_of_their_pulse(pulse, units, parts, expected):
+    """S6: up to the next pulse boundary, in whole units, and never over the beginning of a bucket."""
+    assert align(plan(flat("0.10", pulse)), NOON, units, parts) == expected
 
 
 @pytest.mark.parametrize(("answered", "expected"), [("2026-11-23 07:59:00", 10_000), ("2026-11-23 07:59:02", 10_000)])
