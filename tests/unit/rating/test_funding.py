@@ -165,6 +165,16 @@ def test_a_bundle_that_becomes_valid_in_mid_call_takes_over_at_the_next_pulse():
     assert fund(plan(MINUTE), NOON, NOON, (), [coming], None, 300).parts == ((MONEY, 120), ("7", 180))
 
 
+def test_validity_may_change_between_seconds():
+    """A pulse that begins at the instant of the change or later has the new source."""
+    change = NOON + 90 * SECOND_US + 500_000
+    ending, coming = bucket(1, 600, valid_until_us=change), bucket(2, 600, valid_from_us=change)
+    by_second = plan(flat("0.10", "1/1"))
+
+    assert fund(by_second, NOON, NOON, (), [ending], None, 100).parts == (("1", 91), (MONEY, 9))
+    assert fund(by_second, NOON, NOON, (), [coming], None, 100).parts == ((MONEY, 91), ("2", 9))
+
+
 def test_validity_of_volume_is_that_of_its_line():
     """Octets take no time: a bucket that is valid now is valid for all of them."""
     megabytes = bucket(7, 5_000, unit="octets", valid_until_us=NOON + 1)
