@@ -138,6 +138,24 @@ def test_a_begun_pulse_of_a_bundle_is_held_whole():
     assert (second.parts, second.total, second.taken) == ((("7", 180),), 130, ((7, 60),))
 
 
+def test_a_refill_goes_on_with_the_bundles_next_pulse():
+    """The initial pulse of 60/6 is held once, refills add 6 at a time."""
+    minutes = bucket(7, 300, pulse=(60, 6))
+    first = fund(plan(MINUTE), NOON, NOON, (), [minutes], 0, 30)
+    second = fund(plan(MINUTE), NOON, NOON, first.parts, [replace(minutes, reserved=60)], 0, 61)
+
+    assert first.parts == (("7", 60),)
+    assert (second.parts, second.taken) == ((("7", 66),), ((7, 6),))
+
+
+def test_what_is_free_or_blocked_uses_up_no_bundle():
+    """A toll-free call leaves the bundle alone, a blocked one gets nothing."""
+    free, blocked = plan(flat("0", "1/1")), plan('[[rate]]\nprefix = ""\nblocked = "yes"\n')
+
+    assert fund(free, NOON, NOON, (), [bucket(7)], 0, 600) == ((), 600, 0, ())
+    assert fund(blocked, NOON, NOON, (), [bucket(7)], 10**6, 600) == ((), 0, 0, ())
+
+
 def test_a_bundle_too_small_for_its_pulse_is_passed_over():
     """59 units do not make a pulse of 60; 60 do."""
     assert sources([bucket(7, 59, pulse=(60, 60)), bucket(8, 60, pulse=(60, 60))]) == ["8", MONEY]
