@@ -57,9 +57,7 @@ class FakeNode:
         elif isinstance(command, Event):
             answer = Ack(Outcome.DONE, 0, 0, 10_000_000, "EUR")
         else:
-            answer = (
-                self.script(command, account_id) if self.script.__name__ == "all_commands" else Ack(Outcome.DONE, 1)
-            )
+            answer = self.on_report(command)
         self.waiting.append((reply, answer if self.is_up else Denial(Reason.STORE_DOWN)))
 
     def restart_nas(self, identity, event_us, reply):

@@ -80,7 +80,9 @@ class AccessFlow:
         attributes = request.packet.attributes
         if service.authenticator.has_proof(attributes):
             decided = partial(self._decided, request, ask, ticket, subscriber)
-            service.authenticator.verify(request.nas, request.packet, subscriber, request.now_us, decided)
+            service.authenticator.verify(
+                request.nas, request.packet, request.secret, subscriber, request.now_us, decided
+            )
             return
         self._decided(request, ask, ticket, subscriber, self._without_proof(request, ticket, subscriber))
 

@@ -87,11 +87,14 @@ class Authenticator:
             or not _UNSERVED.isdisjoint(attributes)
         )
 
-    def verify(self, nas: Nas, packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done) -> None:
+    def verify(
+        self, nas: Nas, packet: Packet, secret: Secret, subscriber: Subscriber | None, now_us: int, done: Done
+    ) -> None:
         """
         Check the proof of a request that has one; `done` may be called later, from the reactor thread.
 
         Args:
+            secret: The one the packet was signed with, if it was.
             subscriber: Who it says it is; None: nobody is known by that name.
         """
         attributes = packet.attributes
@@ -111,7 +114,8 @@ class Authenticator:
             done(verdict)
 
         if a.USER_PASSWORD in attributes:
-            self._verify_password(nas, packet, subscriber, now_us, counted)
+            secrets = (secret,) if packet.signature_at else nas.secrets
+            self._verify_password(secrets, packet, subscriber, now_us, counted)
         elif a.CHAP_PASSWORD in attributes:
             counted(self._chap(packet, subscriber))
         else:
@@ -130,14 +134,13 @@ class Authenticator:
     # -- passwords --------------------------------------------------------------------------------
 
     def _verify_password(
-        self, nas: Nas, packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done
+        self, secrets: tuple[Secret, ...], packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done
     ) -> None:
         """PAP (RFC 2865 5.2), under every secret of the client when nothing says which one it used."""
         hidden = packet.attributes[a.USER_PASSWORD]
         if isinstance(hidden, list):
             done(rejected("two_proofs"))
             return
-        secrets = nas.secrets[:1] if packet.signature_at else nas.secrets
         tries = [(secret, reveal_password(hidden, secret.raw, packet.authenticator)) for secret in secrets]
         credential = subscriber.credential if subscriber else {}
         stored = str(credential.get("hash", "")) if subscriber else nobody(self._slow_kind)

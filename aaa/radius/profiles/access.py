@@ -83,6 +83,8 @@ def _only_authenticates(profile: Profile, attributes: a.Attributes, received: st
         return True
     if profile.asks_by_request_type:
         return not received or pair(attributes, "request-type") == "user"
+    if profile.asks_by_called and not received:
+        return True
     return a.number(attributes, a.SERVICE_TYPE) == a.AUTHENTICATE_ONLY
 
 

@@ -34,6 +34,7 @@ _RETURN_CODES = {
     Reason.INVALID: 11,
 }
 _SERVICE_UNAVAILABLE = 8
+_NOT_PRICED = frozenset((Reason.NO_TARIFF, Reason.UNKNOWN_DESTINATION))  # of one line beside another: no limit
 _MESSAGES = {
     Reason.NO_CREDIT: b"Insufficient credit",
     Reason.ACCOUNT_SUSPENDED: b"Account suspended",
@@ -57,7 +58,7 @@ def granted(nas: Nas, grant: Grant, handed: tuple[bytes, bytes] = (b"", b"")) ->
     """
     profile = nas.profile
     told = [line for line in grant.lines if isinstance(line, LineGrant) and line.told > 0]
-    if not told or any(isinstance(line, LineDenial) and line.reason is not Reason.NO_TARIFF for line in grant.lines):
+    if not told or any(isinstance(line, LineDenial) and line.reason not in _NOT_PRICED for line in grant.lines):
         return None
     takes = profile.takes
     body = b""

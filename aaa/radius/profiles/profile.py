@@ -31,6 +31,7 @@ class Profile:
             both originate a leg.
         asks_by_request_type: Service-Type says nothing (the client's library appends 8 to everything);
             a request asks for service if it names a called number and its request-type is not `user`.
+        asks_by_called: A request for service names a called number; one without only authenticates.
         times_by_events: No Acct-Session-Time is sent, durations are differences of event times.
 
     Refills (RADIUS.md)
@@ -67,6 +68,7 @@ class Profile:
     charged_origin: str = ""
     charged_call_type: str = ""
     asks_by_request_type: bool = False
+    asks_by_called: bool = False
     times_by_events: bool = False
 
     refill: str = "reauth"
