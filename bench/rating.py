@@ -10,11 +10,14 @@ from __future__ import annotations
 import argparse
 import random
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
+from aaa.cli.rate_files import rate_file
 from rating import Tariff, TariffDocument, grant, load, parse_toml_tariff, price
 
 PREFIXES = 100_000
@@ -134,12 +137,32 @@ def tables(tariffs: int) -> None:
     tell("look-up in them", best_us(look_up, 1) / rounds, "us", "about 1")
 
 
+def bulk(count: int) -> None:
+    dice = random.Random(11)
+    tariff = load(world(1, [*some_prefixes(PREFIXES), ""]), 1)
+    begin_s = int(datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "calls.csv"
+        with open(path, "w") as file:
+            file.write("id,destination,answered_at,used\n")
+            for number in range(count):
+                at = datetime.fromtimestamp(begin_s + dice.randrange(2_592_000), UTC).isoformat()
+                file.write(f"{number},{dice.randrange(10**11, 10**12)},{at},{dice.randrange(600)}\n")
+        for processes in (1, 2):
+            with open(Path(folder) / "rated.csv", "w") as out:
+                begun = time.perf_counter()
+                summary = rate_file(path, tariff, out, processes)
+                rate = summary.calls / (time.perf_counter() - begun)
+            tell(f"bulk rating of {count} calls, {processes} processes", rate, "call/s", ">= 50000 on two cores")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Speed of the rating core")
     parser.add_argument("--quick", action="store_true", help="a tenth of the tariffs")
     options = parser.parse_args()
     calls()
     tables(TARIFFS // 10 if options.quick else TARIFFS)
+    bulk(100_000 if options.quick else 1_000_000)
 
 
 if __name__ == "__main__":

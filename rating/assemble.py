@@ -49,9 +49,10 @@ class Assembly:
     times without a rate or with two, prices out of line.
     """
 
-    def __init__(self, calendars: Mapping[str, Calendar], zone: ZoneInfo, findings: Findings) -> None:
+    def __init__(self, calendars: Mapping[str, Calendar], zone: ZoneInfo, where: str, findings: Findings) -> None:
         self._calendars = calendars
         self._zone = zone
+        self._where = where
         self._findings = findings
         self._flaws: dict[tuple[Slot, ...], list[Flaw]] = {}
 
@@ -171,7 +172,7 @@ class Assembly:
             for rows in prefixes.values():
                 unused.difference_update(row.calendar for row in rows)
         for name in sorted(unused):
-            self._findings.warn(f"calendar {name}", "", "no rate uses it")
+            self._findings.warn(f"{self._where}: calendar {name}", "", "no rate uses it")
 
 
 def _table_order(key: TableKey) -> tuple[str, str, str, int]:

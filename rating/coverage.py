@@ -19,7 +19,7 @@ from rating.timetable import BEFORE_ALL_US, SECOND_US, Slot, spans
 
 _FIRST = date(FIRST_YEAR, 1, 1).toordinal()
 _DAYS = date(LAST_YEAR, 12, 31).toordinal() - _FIRST + 1
-_ALL = (1 << _DAYS) - 2  # without the first day, whose small hours belong to a day outside
+_ALL = (1 << _DAYS) - 1
 
 
 class Flaw(NamedTuple):
@@ -144,14 +144,14 @@ def _mask_of(days: frozenset[Day]) -> int:
 
 def _window(start_us: int, end_us: int | None, zone: ZoneInfo) -> int:
     """The local days a span of time touches."""
-    first = 0 if start_us == BEFORE_ALL_US else _bit(start_us, zone)
-    last = _DAYS if end_us is None else _bit(end_us - 1, zone) + 1
-    return (1 << max(last, 0)) - (1 << max(first, 0)) & _ALL
+    first = 1 if start_us == BEFORE_ALL_US else _bit(start_us, zone)  # the small hours of day 0 belong to a day before
+    last = _DAYS if end_us is None else min(_bit(end_us - 1, zone) + 1, _DAYS)
+    return (1 << last) - (1 << first) & _ALL
 
 
 def _bit(at_us: int, zone: ZoneInfo) -> int:
     day = datetime.fromtimestamp(at_us // SECOND_US, UTC).astimezone(zone).date()
-    return min(day.toordinal() - _FIRST, _DAYS)
+    return max(1, min(day.toordinal() - _FIRST, _DAYS))
 
 
 def _moment(days: int, clock_s: int) -> datetime:

@@ -56,7 +56,7 @@ def parse_toml_tariff(table: dict[str, Any], rates_csv: str | None, where: str) 
     reader = RowReader(zone, decimals, findings)
     rows = list(_rows(table, rates_csv, where, reader, findings))
     calendars = parse_calendars(table.get("calendar", []), where, findings)
-    tables = Assembly(calendars, zone, findings).tables(rows)
+    tables = Assembly(calendars, zone, where, findings).tables(rows)
     if not rows and not findings.has_errors:
         findings.error(where, "rate", "no rates", "give [[tariff.rate]] tables or a rates_file")
     if findings.has_errors:

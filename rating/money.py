@@ -16,6 +16,8 @@ NANO_DECIMALS = 9
 AMOUNT_MAX = 2**63 - 1
 """What a 64-bit column of the ledger holds, in micro."""
 
+PRICE_MAX_NANO = 10**12 * 10**9
+
 ROUNDING_MODES = ("up", "down", "half-up", "half-even")
 
 _DECIMAL = re.compile(r"(-?)(\d{1,19})(?:\.(\d{1,19}))?", re.ASCII)
@@ -71,8 +73,8 @@ def parse_nano(text: object) -> int:
         ValueError: As for `parse_money`, with nine digits behind the point.
     """
     nano = parse_decimal(text, NANO_DECIMALS, NANO_DECIMALS)
-    if abs(nano) > AMOUNT_MAX:
-        raise ValueError(f"{text!r}: larger than a price can be ({format_nano(AMOUNT_MAX)})")
+    if abs(nano) > PRICE_MAX_NANO:
+        raise ValueError(f"{text!r}: larger than a price can be ({format_nano(PRICE_MAX_NANO)})")
     return nano
 
 

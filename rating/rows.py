@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from rating.findings import Findings, closest
-from rating.money import AMOUNT_MAX, parse_money, parse_nano
+from rating.money import parse_money, parse_nano
 from rating.plan import Step
 from rating.tariff import Name, TableKey
 from rating.units import DEFAULT_PRICE_UNIT_M, MILLI, UNIT_OF_SERVICE, format_milli, parse_pulse, parse_quantity
@@ -252,8 +252,6 @@ def _parse_price(value: Any) -> int:
     nano = parse_nano(value)
     if nano < 0:
         raise ValueError(f"{value!r}: negative | a tariff never pays its subscriber")
-    if nano > AMOUNT_MAX // 1_000:
-        raise ValueError(f"{value!r}: too large for a price")
     return nano
 
 

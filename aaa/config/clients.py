@@ -73,6 +73,9 @@ class NasTable(Table):
     quantum_min: Seconds | None = None
     quantum_max: Seconds | None = None
     validity: Seconds | None = None
+    hold: Seconds | None = None
+    setup: Seconds | None = None
+    grace: Seconds | None = None
     session_cap: Seconds | None = None
     assume: Literal["reported", "granted"] | None = None
     on_store_down: Outage | None = None

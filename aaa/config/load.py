@@ -70,7 +70,7 @@ def load_config(
         root = sections.Root.model_validate(sources.tables)
     except ValidationError as error:
         problems += [problem_at(at, why, *sources.place(at)) for at, why in reasons(error, sections.Root)]
-    if root is not None:
+    if root is not None and not sources.problems:
         problems += [problem_at(at, why, *sources.place(at)) for at, why in findings(root, environ)]
     if problems or root is None:
         raise ConfigError([str(problem) for problem in problems[:PROBLEMS_MAX]])

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from aaa.config.clients import NasTable, PeerTable, Table, check_secrets
 from aaa.config.locate import Path, line_of, locate, syntax_problem
 from aaa.config.problems import PROBLEMS_MAX, Problem, problem_at, reasons
+from aaa.config.semantic import client_problems
 from aaa.provision.tables import AccountTable
 from aaa.provision.tariffs import TariffTable, parse_tariffs
 
@@ -93,6 +94,7 @@ def parse_apply(text: str, files: Mapping[str, str], where: str = "apply") -> Ap
     if rest is not None:
         rest, missing = _with_secret_files(rest, files)
         found += missing
+        found += [(("nas", index, key), why) for index, nas in enumerate(rest.nas) for key, why in client_problems(nas)]
         found += _repeated(tariffs, rest)
         found += _buckets(rest.account)
     if found or in_tariffs.in_rates or rest is None:

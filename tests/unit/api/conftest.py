@@ -67,7 +67,7 @@ class World:
             self.store, TariffBook(self.store), lambda: self.now_us, 1, on_error=self.errors.append
         )
         self.reactor = ThreadPoolExecutor(1)
-        control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: {"listeners": {"radius": True}})
+        control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: {"listeners": []})
         self.context = ApiContext(
             config, control, keys, open_reader(config.store.url), lambda: self.now_us, "0.1", NOW_US
         )

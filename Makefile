@@ -1,0 +1,39 @@
+# Each target does its own set-up on a fresh Debian machine with Python and make.
+
+SHELL := /bin/sh
+VENV := .venv/bin
+JOBS := 2
+
+.PHONY: run test lint format campaign bench clean
+
+run: ## start the demonstration server and place a prepaid call against it
+	@.ci/setup
+	@PATH="$(CURDIR)/$(VENV):$$PATH" conf/demo/run.sh
+
+test: ## everything: lint, types, import rules, the whole suite
+	@.ci/setup test
+	@$(MAKE) --no-print-directory lint
+	$(VENV)/python -m pytest -n $(JOBS)
+
+lint: ## style, formatting, types, import rules
+	@.ci/setup
+	$(VENV)/ruff check
+	$(VENV)/ruff format --check
+	$(VENV)/mypy
+	$(VENV)/lint-imports
+
+format: ## rewrite the sources in the project's format
+	@.ci/setup
+	$(VENV)/ruff check --fix
+	$(VENV)/ruff format
+
+campaign: ## long random runs that are not part of the suite
+	@.ci/setup test
+	$(VENV)/python -m pytest -m campaign
+
+bench: ## the benchmark; prints figures, fails on wrong answers
+	@.ci/setup test
+	$(VENV)/python -m bench
+
+clean: ## remove what the targets above made
+	rm -rf .venv var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,72 @@
+"""`aaactl config`: the configuration file, without a server."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import click
+
+from aaa.cli.errors import INVALID_CONFIG, CliError
+from aaa.cli.main import Options, verb
+from aaa.cli.output import columns, show_one, show_rows
+
+command = click.Group("config", help="The configuration file, offline.")
+
+_PASSWORD_IN_URL = re.compile(r"(://[^:/@]*:)[^@]*@")
+
+
+def load(options: Options) -> Any:
+    """
+    The configuration of the `--config` file and the environment.
+
+    Raises:
+        CliError: Exit code 3 with every problem.
+    """
+    from aaa.config import load_config  # noqa: PLC0415 - pydantic is for offline nouns only
+    from aaa.errors import ConfigError  # noqa: PLC0415
+
+    try:
+        return load_config(options.config, os.environ)
+    except ConfigError as error:
+        count = len(error.problems)
+        message = f"{options.config}: {count} problem{'s' if count > 1 else ''}"
+        raise CliError("config_invalid", message, INVALID_CONFIG, lines=error.problems) from error
+
+
+@verb(command)
+def check(options: Options) -> None:
+    """Check the configuration; exit code 3 and every problem when it cannot be used."""
+    config = load(options)
+    files = ", ".join(str(file) for file in config.files)
+    if options.form == "table":
+        print(f"{files}: sound")
+    else:
+        show_one({"files": [str(file) for file in config.files], "digest": config.digest}, options.form)
+
+
+@verb(command)
+@click.option("--origin", is_flag=True, help="Say who decided each value: default, file:line, environment.")
+def show(options: Options, origin: bool) -> None:
+    """Show every value in effect; secrets are left out."""
+    config = load(options)
+    rows = [
+        {"key": key, "value": _shown(config, key), "origin": source} for key, source in sorted(config.origin.items())
+    ]
+    shown = columns("key", "value", "origin") if origin else columns("key", "value")
+    if options.form in ("json", "jsonl") and not origin:
+        rows = [{"key": row["key"], "value": row["value"]} for row in rows]
+    show_rows(rows, shown, options.form)
+
+
+def _shown(config: Any, key: str) -> Any:
+    """The value of a dotted key, without secrets."""
+    table, *path = key.split(".")
+    if table in ("nas", "peer") and path:
+        value = getattr(config, table)[int(path[0])].get(path[1])
+        return "(secret)" if path[1] == "secret" and value else value
+    value = getattr(getattr(config, table), path[0]) if path else None
+    if isinstance(value, str):
+        return _PASSWORD_IN_URL.sub(r"\1***@", value)
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,74 @@
+"""`aaactl session`: running calls, and how to end them."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from aaa.cli.client import path_of
+from aaa.cli.errors import CliError
+from aaa.cli.main import Options, verb
+from aaa.cli.output import columns, show_one, show_rows
+
+command = click.Group("session", help="Running sessions.")
+
+COLUMNS = columns(
+    "id", "account", "state", "caller", "destination", "origin", "begun_at", "elapsed_s", "used", "granted", "charged",
+    "reserved",
+)  # fmt: skip
+STATES = click.Choice(["live", "held", "open", "expired", "closed", "all"])
+POLL_S = 0.5
+
+
+@verb(command, "list")
+@click.option("--account", metavar="ID", default="")
+@click.option("--state", type=STATES, default="live")
+@click.option("--limit", type=int, help="Stop after so many.")
+@click.option("--watch", type=float, metavar="S", help="Show again every S seconds until interrupted.")
+def list_(options: Options, account: str, state: str, limit: int | None, watch: float | None) -> None:
+    """List sessions; those that hold money unless --state says otherwise."""
+    while True:
+        rows = options.client.pages(path_of("sessions"), limit, account=account, state=state)
+        show_rows(rows, COLUMNS, options.form)
+        if watch is None:
+            return
+        time.sleep(watch)
+
+
+@verb(command)
+@click.argument("session")
+def show(options: Options, session: str) -> None:
+    """Show one session with its lines."""
+    show_one(options.client.get(path_of("sessions", session)), options.form)
+
+
+@verb(command)
+@click.argument("session")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--wait", "wait_s", type=float, default=30, show_default=True, help="Seconds to wait for the Stop.")
+def kill(options: Options, session: str, yes: bool, wait_s: float) -> None:
+    """End a session and wait until its Stop confirms it."""
+    if not yes:
+        click.confirm(f"Kill session {session}?", abort=True, err=True)
+    path = path_of("sessions", session)
+    found: dict[str, Any] = options.client.request("POST", f"{path}/kill")
+    until = time.monotonic() + wait_s
+    while found["state"] in ("held", "open") and time.monotonic() < until:
+        time.sleep(POLL_S)
+        found = options.client.get(path)
+    show_one(found, options.form)
+    if found["state"] in ("held", "open") and wait_s > 0:
+        hint = f"it gets no more quota and is settled at {found['deadline']} at the latest"
+        raise CliError("not_confirmed", f"no Stop of session {session} within {wait_s:g} s", hint=hint)
+
+
+@verb(command)
+@click.argument("session")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def settle(options: Options, session: str, yes: bool) -> None:
+    """Settle a session now at what is known; a late Stop corrects it."""
+    if not yes:
+        click.confirm(f"Settle session {session} without its Stop?", abort=True, err=True)
+    show_one(options.client.request("POST", f"{path_of('sessions', session)}/settle"), options.form)

@@ -1,0 +1,58 @@
+"""`aaactl tariff`: versions, and which is in force."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from aaa.cli.client import path_of
+from aaa.cli.main import Options, verb
+from aaa.cli.output import columns, show_one, show_rows
+
+command = click.Group("tariff", help="Tariffs and their versions.")
+
+COLUMNS = columns("name", "currency", "in_force=version", "activations.0.active_from=active_from")
+
+
+@verb(command, "list")
+def list_(options: Options) -> None:
+    """List tariffs with the version in force."""
+    show_rows(options.client.get(path_of("tariffs"))["items"], COLUMNS, options.form)
+
+
+@verb(command)
+@click.argument("tariff")
+def show(options: Options, tariff: str) -> None:
+    """Show the versions and activations of a tariff."""
+    show_one(options.client.get(path_of("tariffs", tariff)), options.form)
+
+
+@verb(command)
+@click.argument("tariff")
+@click.option("--version", "number", type=int, help="Another than the one in force.")
+def export(options: Options, tariff: str, number: int | None) -> None:
+    """Print a version's canonical document."""
+    if number is None:
+        number = options.client.get(path_of("tariffs", tariff))["in_force"]
+    print(json.dumps(options.client.get(path_of("tariffs", tariff, "versions", str(number)))))
+
+
+@verb(command)
+@click.argument("tariff")
+@click.argument("version", type=int)
+@click.option("--at", metavar="TIME", help="When; now unless given.")
+def activate(options: Options, tariff: str, version: int, at: str | None) -> None:
+    """Bring a version into force."""
+    body = {"version": version} | ({"at": at} if at else {})
+    show_one(options.client.request("POST", path_of("tariffs", tariff, "activations"), body), options.form)
+
+
+@verb(command)
+@click.argument("tariff")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def rollback(options: Options, tariff: str, yes: bool) -> None:
+    """Bring the version before the one in force back."""
+    if not yes:
+        click.confirm(f"Roll tariff {tariff} back?", abort=True, err=True)
+    show_one(options.client.request("POST", path_of("tariffs", tariff, "rollback")), options.form)
