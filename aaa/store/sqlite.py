@@ -130,8 +130,7 @@ class SqliteStore:
                     continue
                 rows = self._session("id=?", int(key[1:]))
             else:
-                rows = self._session("key=?", key)
-                rows = rows or self._session("id=(SELECT session_id FROM session_alias WHERE alias=?)", key)
+                rows = self._session("key=?1 OR id=(SELECT session_id FROM session_alias WHERE alias=?1)", key)
             if rows:
                 return session_from_row(rows[0], tariffs)
         return None
