@@ -150,6 +150,8 @@ class AccessFlow:
             keys = (*keys, f"#{ticket.session_id}")
             asked_as = Identity(f"g{ticket.grant}")
         command = access.begin(ask, nas, keys, asked_as, subscriber.value if subscriber else "")
+        if nas.refill == "interim":
+            command = command._replace(policy=self._service.limits.policy(nas))
         if is_emergency:
             command = command._replace(emergency=True)
         account_id = subscriber.account_id if subscriber else None

@@ -21,6 +21,8 @@ from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.radius import checks
 from aaa.radius.clients import Clients
+from aaa.radius.dynauth import Done, Outcome, Result
+from aaa.radius.dynauth_port import DynauthPort
 from aaa.radius.packet import LENGTH_MAX
 from aaa.radius.request import Request
 from aaa.radius.service import Address, RadiusService
@@ -108,6 +110,7 @@ class RadiusServer:
         self._reactor: Any = None
         self.service = RadiusService(node, directory, clients, keys, self._call_from_thread, is_serving)
         self._ports: list[UdpPort] = []
+        self._dynauth: DynauthPort | None = None
 
     @property
     def counters(self) -> dict[tuple[str, ...], int]:
@@ -141,6 +144,8 @@ class RadiusServer:
             raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
         for port in self._ports:
             reactor.addReader(port)
+        self._dynauth = DynauthPort(self.service.limits.dynauth, reactor, self.service.node.now_us)
+        self.service.limits.wake = self._dynauth.wake
 
     def stop(self) -> None:
         """Close all sockets; what is being worked on ends without an answer."""
@@ -149,11 +154,30 @@ class RadiusServer:
                 self._reactor.removeReader(port)
             port.socket.close()
         self._ports = []
+        if self._dynauth is not None:
+            self._dynauth.stop()
+            self._dynauth = None
         self.service.stop()
 
     def reload(self, clients: Clients) -> None:
         """Serve other client entries from the next datagram on."""
         self.service.clients = clients
+
+    def disconnect(self, key: str, aliases: tuple[str, ...], subscriber: str, done: Done) -> None:
+        """
+        Ask the NAS of a session to end it (RFC 5176).
+
+        The session is over only when its Stop has come, or its deadline; an ACK is a promise.
+
+        Args:
+            key, aliases: As the session is stored.
+            done: Gets the outcome; a NAK at once when the client has no `coa` address.
+        """
+        nas = self.service.clients.by_name.get(key.partition("|")[0])
+        if nas is None:
+            done(Result(Outcome.NAK))
+            return
+        self.service.limits.disconnect(nas, key, aliases, subscriber, self.service.node.now_us(), done)
 
     def _drain(self) -> None:
         """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from random import random
 from typing import Any, Protocol
 
 from aaa.engine.ports import Directory, Node
@@ -22,6 +23,8 @@ from aaa.radius.auth import Authenticator
 from aaa.radius.checks import Learned, Refused
 from aaa.radius.clients import Clients, Nas
 from aaa.radius.dedup import Dedup, Seen
+from aaa.radius.dynauth import DynauthClient
+from aaa.radius.limits import Limits
 from aaa.radius.packet import (
     ACCESS_ACCEPT,
     ACCESS_REQUEST,
@@ -75,6 +78,8 @@ class RadiusService:
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
         self.authenticator = Authenticator(keys, self.pool)
+        dynauth = DynauthClient(lambda: 2 * random() - 1)  # noqa: S311 - spreads retransmissions, keeps no secret
+        self.limits = Limits(dynauth, self.counters)
         self.access = AccessFlow(self)
         self.accounting = AccountingFlow(self)
         self._is_serving = is_serving

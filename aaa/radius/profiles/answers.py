@@ -76,6 +76,25 @@ def granted(nas: Nas, grant: Grant, handed: tuple[bytes, bytes] = (b"", b"")) ->
     return body
 
 
+def changed(nas: Nas, grant: Grant) -> bytes | None:
+    """
+    Write the limits of a CoA-Request, counted from the session's start (RFC 5176 3.1); None when one
+    of them is used up.
+    """
+    body = b""
+    for line in grant.lines:
+        if isinstance(line, LineDenial):
+            if line.reason not in _NOT_PRICED:
+                return None
+        elif line.told <= 0:
+            return None
+        elif line.key.unit == "seconds":
+            body += integer(a.SESSION_TIMEOUT, line.told)
+        else:
+            body += _volume(nas.profile, line)
+    return body or None
+
+
 def _limit(nas: Nas, line: LineGrant) -> bytes:
     """Write a grant of seconds in the ways the profile says."""
     profile = nas.profile
