@@ -174,7 +174,11 @@ class Bench:
         return read_reply(self.send(request, checks.ACCT, address), request, secret)
 
     def dropped(self) -> dict[str, int]:
-        return {key[2]: count for key, count in self.service.counters.items() if key[0] == "dropped"}
+        found: Counter[str] = Counter()
+        for key, count in self.service.counters.items():
+            if key[0] == "dropped":
+                found[key[2]] += count
+        return dict(found)
 
 
 class Reply:

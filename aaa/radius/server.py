@@ -8,7 +8,7 @@ flush, so that what came together is committed together (PERFORMANCE.md).
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -111,6 +111,8 @@ class RadiusServer:
         self.service = RadiusService(node, directory, clients, keys, self._call_from_thread, is_serving)
         self._ports: list[UdpPort] = []
         self._dynauth: DynauthPort | None = None
+        self._streams: list[Any] = []
+        self._bind_errors: list[str] = []
 
     @property
     def counters(self) -> dict[tuple[str, ...], int]:
@@ -119,16 +121,20 @@ class RadiusServer:
 
     @property
     def bound_ports(self) -> list[tuple[str, tuple[str, int]]]:
-        """The addresses that are served, each with `auth` or `acct`."""
+        """The addresses that are served, each with `auth`, `acct` or `tls`."""
         names = {checks.AUTH: "auth", checks.ACCT: "acct"}
-        return [(names[port.kind], port.socket.getsockname()[:2]) for port in self._ports]
+        udp = [(names[port.kind], port.socket.getsockname()[:2]) for port in self._ports]
+        return udp + [("tls", (stream.getHost().host, stream.getHost().port)) for stream in self._streams]
 
-    def start(self, reactor: Any, auth_addresses: list[str], acct_addresses: list[str]) -> None:
+    def start(
+        self, reactor: Any, auth_addresses: list[str], acct_addresses: list[str], tls_endpoints: Sequence[str] = ()
+    ) -> None:
         """
         Bind and begin to serve.
 
         Args:
             auth_addresses, acct_addresses: `host:port` or `[host]:port` each; port 0 takes a free one.
+            tls_endpoints: RadSec listeners, as `aaa.radius.radsec.endpoint` reads them.
 
         Raises:
             ConfigError: An address that cannot be bound; nothing stays bound then.
@@ -144,6 +150,8 @@ class RadiusServer:
             raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
         for port in self._ports:
             reactor.addReader(port)
+        if tls_endpoints:
+            self._listen(reactor, tls_endpoints)
         self._dynauth = DynauthPort(self.service.limits.dynauth, reactor, self.service.node.now_us)
         self.service.limits.wake = self._dynauth.wake
 
@@ -153,7 +161,9 @@ class RadiusServer:
             if self._reactor is not None:
                 self._reactor.removeReader(port)
             port.socket.close()
-        self._ports = []
+        for stream in self._streams:
+            stream.stopListening()
+        self._ports, self._streams = [], []
         if self._dynauth is not None:
             self._dynauth.stop()
             self._dynauth = None
@@ -197,6 +207,25 @@ class RadiusServer:
         for request in service.arrange(received[checks.AUTH], received[checks.ACCT]):
             service.serve(request)
         service.flush()
+
+    def _listen(self, reactor: Any, endpoints: Sequence[str]) -> None:
+        """Listen for RadSec; nothing stays bound when one endpoint cannot be used."""
+        from aaa.radius import radsec  # noqa: PLC0415 - brings OpenSSL along, which few installations need
+
+        try:
+            streams = [radsec.endpoint(text, reactor) for text in endpoints]
+        except ConfigError:
+            self.stop()
+            raise
+        for stream in streams:
+            listening = stream.listen(radsec.RadSecFactory(self.service, reactor))
+            listening.addCallbacks(self._streams.append, self._not_bound)
+        if self._bind_errors:
+            self.stop()
+            raise ConfigError([f"[radius] tls: {error}" for error in self._bind_errors])
+
+    def _not_bound(self, failure: Any) -> None:
+        self._bind_errors.append(str(failure.value))
 
     def _call_from_thread(self, function: Callable[..., object], *arguments: object) -> None:
         self._reactor.callFromThread(function, *arguments)

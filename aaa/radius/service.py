@@ -44,7 +44,7 @@ class Port(Protocol):
     """Where a datagram came in and its answer goes out."""
 
     number: int
-    kind: int  # checks.AUTH or checks.ACCT
+    kind: int  # checks.AUTH, ACCT or STREAM
 
     def send(self, data: bytes, address: Address) -> None: ...
 
@@ -97,20 +97,30 @@ class RadiusService:
         if nas is None:
             self.counters["dropped", "", "unknown_nas"] += 1
             return None
+        return self.receive_of(nas, data, address, port, now_us)[0]
+
+    def receive_of(
+        self, nas: Nas, data: bytes, address: Address, port: Port, now_us: int
+    ) -> tuple[Request | None, str]:
+        """
+        Return the request in a packet of a known client, or None with why it was dropped.
+
+        A repeat is no request and no problem: its answer, if there is one, is sent again.
+        """
         try:
             read = packet.decode(data)
             secret = self._checked(read, nas, port)
         except (Malformed, Refused) as error:
             self.counters["dropped", nas.name, error.reason] += 1
-            return None
+            return None, error.reason
         key = (address, port.number, read.ident)
         seen, answer = self.dedup.see(key, read.authenticator, read.data, now_us)
         if seen is not Seen.NEW:
             self.counters["duplicates", nas.name, seen.value] += 1
             if answer is not None:
                 port.send(answer, address)
-            return None
-        return Request(read, nas, secret, address, port, key, now_us)
+            return None, ""
+        return Request(read, nas, secret, address, port, key, now_us), ""
 
     def serve(self, request: Request) -> None:
         """Give a request to its flow."""
