@@ -115,6 +115,8 @@ def session_names(profile: Profile, attributes: a.Attributes, is_access: bool, p
     for kind in profile.session_keys:
         if kind == "s":
             value = a.text(attributes, a.ACCT_SESSION_ID)
+            if not value and profile.session_pair:
+                value = pair(attributes, profile.session_pair)
             if value:
                 names.append("s:" + value)
         elif kind == "m":

@@ -106,7 +106,7 @@ def _limit(nas: Nas, line: LineGrant) -> bytes:
         elif way == "session-timeout":
             body += integer(a.SESSION_TIMEOUT, line.told)
         elif way == "sip-avp":
-            body += attribute(a.SIP_AVP, b"#credit_time:%d" % line.told)
+            body += attribute(a.SIP_AVP, b"credit_time#%d" % line.told)
     if profile.renews_by_interval and nas.refill != "whole" and not line.is_final:
         interval = renewal_s(line.told)
         if interval:

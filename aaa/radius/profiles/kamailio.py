@@ -3,7 +3,7 @@ Kamailio and OpenSIPS with their RADIUS modules: Sterman digest, accounting with
 
 A proxy sends no Acct-Session-Time; a call lasts from the event time of its Start, the answer, to that of
 its Stop.  Its library drops an answer with an attribute that it does not know, so an Accept holds only
-what conf/kamailio/dictionary.prepaid and the library's own dictionary name.  The proxy ends the call by
+what the dictionaries in conf/kamailio/README.md name.  The proxy ends the call by
 its dialog timer, a second early, because it counts from another instant.
 """
 
@@ -14,6 +14,7 @@ from aaa.radius.profiles.profile import Profile
 
 KAMAILIO = Profile(
     name="kamailio",
+    session_pair="call-id",
     times_by_events=True,
     refill="whole",
     final_margin_s=1,

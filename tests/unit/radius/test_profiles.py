@@ -54,6 +54,8 @@ def text(**values) -> a.Attributes:
         ("cisco-voip", text(conf="h323-conf-id=8E5F2A10 03C4B11D 1 2"), ("h:8e5f2a10 3c4b11d 1 2:originate",)),
         ("cisco-voip", text(conf="8e5f2a10 3c4b11d 1 2", session="7"), ("h:8e5f2a10 3c4b11d 1 2:originate", "s:7")),
         ("kamailio", text(session="a84b4c76@pc33"), ("s:a84b4c76@pc33",)),
+        ("kamailio", text(pairs=["call-id=a84b4c76@pc33"]), ("s:a84b4c76@pc33",)),
+        ("generic", text(pairs=["call-id=a84b4c76@pc33"]), ()),
     ],
 )
 def test_names_of_the_session_an_access_request_asks_about(profile, attributes, names):
@@ -254,7 +256,7 @@ def integers(body: bytes) -> dict[int, int]:
                 (2414, b"h323-currency=EUR"),
             ],
         ),
-        ("kamailio", {}, granted(60), [(27, 60), (225, b"#credit_time:60")]),
+        ("kamailio", {}, granted(60), [(27, 60), (225, b"credit_time#60")]),
         ("hotspot", {"quantum": "fixed"}, granted(600), [(27, 600), (85, 60)]),
     ],
 )
