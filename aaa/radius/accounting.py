@@ -107,7 +107,7 @@ class AccountingFlow:
                 self._service.flushes_again = True
                 return
         self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
-        if request.nas.refill == "interim" and isinstance(command, Update) and isinstance(answer, Grant | Denial):
+        if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, Grant | Denial):
             self._service.limits.after_report(request, command, answer)
 
     def _restarted(self, request: Request, is_durable: bool) -> None:

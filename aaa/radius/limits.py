@@ -55,17 +55,13 @@ class Limits:
     def after_report(self, request: Request, report: Update, answer: Grant | Denial) -> None:
         """Tell the NAS what an Interim-Update led to: more, the same, or the end."""
         nas = request.nas
-        if nas.coa is None:
-            return
         key, aliases, user = report.key, report.aliases, request.user_name()
-        limits = None
-        if isinstance(answer, Grant) and not _is_used_up(report, answer):
-            limits = answers.changed(nas, answer)
-        if limits is None:
+        limits = answers.changed(nas, answer) if isinstance(answer, Grant) else None
+        if limits is None or (isinstance(answer, Grant) and _is_used_up(report, answer)):
             self.disconnect(nas, key, aliases, user, request.now_us, _nobody_asked)
             return
-        if self._told.get(key) == limits:
-            return
+        if nas.coa is None or nas.profile.refill != "interim" or self._told.get(key) == limits:
+            return  # a client that asks by itself is told when it does
         self._remember(key, limits)
 
         def told(result: Result) -> None:

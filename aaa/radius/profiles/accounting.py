@@ -122,11 +122,14 @@ def start(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
 
 
 def interim(report: Report, nas: Nas, keys: tuple[str, ...], orphan: Begin | None) -> Update:
-    """An Interim-Update reports totals, and extends the reservation of a client that can be refilled."""
+    """
+    An Interim-Update reports totals, and extends the reservation of a client that can be refilled or told
+    of another limit.
+    """
     return Update(
         key=keys[0],
         identity=Identity(f"i{_totals(report, nas.profile)}"),
-        lines=_lines(report, nas.profile, nas.refill != "whole"),
+        lines=_lines(report, nas.profile, nas.refill != "whole" or nas.coa is not None),
         origin=nas.name,
         aliases=keys[1:],
         event_us=report.event_us,
