@@ -54,7 +54,9 @@ Done = Callable[[Verdict], None]
 
 ACCEPTED = Verdict(Outcome.ACCEPTED)
 OVERLOADED = Verdict(Outcome.OVERLOADED, "overload")
+_DIGEST = frozenset((a.DIGEST_RESPONSE, a.STERMAN_RESPONSE, a.STERMAN_ATTRIBUTES, a.DIGEST_METHOD))
 _UNSERVED = frozenset((a.EAP_MESSAGE, a.ARAP_PASSWORD, a.MS_CHAP_RESPONSE, a.MS_CHAP2_RESPONSE))
+_PROOFS = _DIGEST | _UNSERVED | {a.USER_PASSWORD, a.CHAP_PASSWORD}
 
 
 def rejected(reason: str) -> Verdict:
@@ -80,12 +82,7 @@ class Authenticator:
 
     def has_proof(self, attributes: a.Attributes) -> bool:
         """Tell whether a request tries to prove anything by itself."""
-        return (
-            a.USER_PASSWORD in attributes
-            or a.CHAP_PASSWORD in attributes
-            or sip_digest.is_present(attributes)
-            or not _UNSERVED.isdisjoint(attributes)
-        )
+        return not _PROOFS.isdisjoint(attributes)
 
     def verify(
         self, nas: Nas, packet: Packet, secret: Secret, subscriber: Subscriber | None, now_us: int, done: Done
@@ -98,9 +95,12 @@ class Authenticator:
             subscriber: Who it says it is; None: nobody is known by that name.
         """
         attributes = packet.attributes
-        proofs = (a.USER_PASSWORD in attributes) + (a.CHAP_PASSWORD in attributes) + sip_digest.is_present(attributes)
-        if proofs != 1 or not _UNSERVED.isdisjoint(attributes):  # RFC 2865 4.1, RFC 3579 3.3
-            done(rejected("two_proofs" if proofs else "method"))
+        found = _PROOFS.intersection(attributes)
+        if len(found) > 1 and not found <= _DIGEST:  # RFC 2865 4.1, RFC 3579 3.3
+            done(rejected("two_proofs"))
+            return
+        if found <= _UNSERVED:
+            done(rejected("method"))
             return
         if self.guesses.are_any and self.guesses.are_cooling(_who(nas, attributes), now_us):
             done(rejected("guessing"))

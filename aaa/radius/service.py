@@ -37,6 +37,8 @@ from aaa.radius.passwords import HashPool
 from aaa.radius.request import Request
 from aaa.radius.tickets import Tickets
 
+_CODES = [str(code) for code in range(256)]
+
 Address = tuple[Any, ...]  # host and port first, as sockets give it
 
 
@@ -169,7 +171,7 @@ class RadiusService:
             return
         self.dedup.answered(request.key, request.packet.authenticator, data)
         request.port.send(data, request.address)
-        self.counters["responses", nas.name, str(code), result] += 1
+        self.counters["responses", nas.name, _CODES[code], result] += 1
 
     def drop(self, request: Request, reason: str) -> None:
         """End a request without an answer; its repeat will be tried again."""

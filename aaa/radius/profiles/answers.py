@@ -57,8 +57,8 @@ def granted(nas: Nas, grant: Grant, handed: tuple[bytes, bytes] = (b"", b"")) ->
         handed: Class and State for the session; State goes out only where the client is to come back.
     """
     profile = nas.profile
-    told = [line for line in grant.lines if isinstance(line, LineGrant) and line.told > 0]
-    if not told or any(isinstance(line, LineDenial) and line.reason not in _NOT_PRICED for line in grant.lines):
+    told = _told(grant.lines)
+    if not told:
         return None
     takes = profile.takes
     body = b""
@@ -66,14 +66,26 @@ def granted(nas: Nas, grant: Grant, handed: tuple[bytes, bytes] = (b"", b"")) ->
         body += _limit(nas, line) if line.key.unit == "seconds" else _volume(profile, line)
     if profile.shows_balance:
         body += balance(profile, grant.shown_micro, grant.currency)
-    returns = nas.refill == "reauth" and not all(line.is_final for line in told)
-    if handed[1] and returns and not profile.renews_by_interval:
+    returns = nas.refill == "reauth" and not profile.renews_by_interval
+    if handed[1] and returns and not all([line.is_final for line in told]):
         body += integer(a.TERMINATION_ACTION, TERMINATE_AND_ASK) + attribute(a.STATE, handed[1])
     if handed[0] and (takes is None or a.CLASS in takes):
         body += attribute(a.CLASS, handed[0])
     if profile.interim_interval_s and nas.refill != "whole":
         body += integer(a.ACCT_INTERIM_INTERVAL, profile.interim_interval_s)
     return body
+
+
+def _told(lines: tuple[LineGrant | LineDenial, ...]) -> list[LineGrant]:
+    """The lines that got something; none when one that is priced was refused."""
+    told = []
+    for line in lines:
+        if isinstance(line, LineGrant):
+            if line.told > 0:
+                told.append(line)
+        elif line.reason not in _NOT_PRICED:
+            return []
+    return told
 
 
 def changed(nas: Nas, grant: Grant) -> bytes | None:
