@@ -7,29 +7,22 @@ flush, so that what came together is committed together (PERFORMANCE.md).
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
-
-from twisted.internet.interfaces import IReadDescriptor
-from zope.interface import implementer
 
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
-from aaa.radius import checks
+from aaa.radius import checks, udp
 from aaa.radius.clients import Clients
 from aaa.radius.dynauth import Done, Outcome, Result
 from aaa.radius.dynauth_port import DynauthPort
-from aaa.radius.packet import LENGTH_MAX
 from aaa.radius.request import Request
-from aaa.radius.service import Address, RadiusService
+from aaa.radius.service import RadiusService
 
 DRAIN_MAX = 256
 RECEIVE_BUFFER = 8 << 20
-DATAGRAM_MAX = LENGTH_MAX + 1024  # more than a packet can be: the rest is padding, or too long
 
 
 @dataclass(slots=True, frozen=True)
@@ -39,52 +32,6 @@ class Settings:
     drain_max: int = DRAIN_MAX
     receive_buffer: int = RECEIVE_BUFFER
     reuse_port: bool = False
-
-
-@implementer(IReadDescriptor)
-class UdpPort:
-    """One bound UDP socket, as the reactor's reader and as the service's port."""
-
-    def __init__(self, number: int, kind: int, bound: socket.socket, drain: Callable[[], None]) -> None:
-        self.number = number
-        self.kind = kind
-        self.socket = bound
-        self.lost = 0
-        self._drain = drain
-
-    def receive(self, most: int) -> list[tuple[bytes, Address]]:
-        """Return the datagrams that are there, at most so many."""
-        read = self.socket.recvfrom
-        found: list[tuple[bytes, Address]] = []
-        for _ in range(most):
-            try:
-                found.append(read(DATAGRAM_MAX))
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # an ICMP error of an earlier answer; the next datagram is behind it
-        return found
-
-    def send(self, data: bytes, address: Address) -> None:
-        """Send an answer; one that the kernel does not take is lost, as on the wire."""
-        try:
-            self.socket.sendto(data, address)
-        except OSError:
-            self.lost += 1
-
-    # -- what the reactor calls -------------------------------------------------------------------
-
-    def fileno(self) -> int:
-        return self.socket.fileno()
-
-    def doRead(self) -> None:
-        self._drain()
-
-    def connectionLost(self, reason: Any) -> None:
-        self.socket.close()
-
-    def logPrefix(self) -> str:
-        return "radius"
 
 
 class RadiusServer:
@@ -109,7 +56,7 @@ class RadiusServer:
         self.settings = settings or Settings()
         self._reactor: Any = None
         self.service = RadiusService(node, directory, clients, keys, self._call_from_thread, is_serving)
-        self._ports: list[UdpPort] = []
+        self._ports: list[udp.UdpPort] = []
         self._dynauth: DynauthPort | None = None
         self._streams: list[Any] = []
         self._bind_errors: list[str] = []
@@ -143,8 +90,8 @@ class RadiusServer:
         try:
             for kind, addresses in ((checks.AUTH, auth_addresses), (checks.ACCT, acct_addresses)):
                 for address in addresses:
-                    bound = _bound(address, self.settings)
-                    self._ports.append(UdpPort(len(self._ports), kind, bound, self._drain))
+                    made = udp.bound(address, self.settings.receive_buffer, self.settings.reuse_port)
+                    self._ports.append(udp.UdpPort(len(self._ports), kind, made, self._drain))
         except OSError as error:
             self.stop()
             raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
@@ -229,23 +176,3 @@ class RadiusServer:
 
     def _call_from_thread(self, function: Callable[..., object], *arguments: object) -> None:
         self._reactor.callFromThread(function, *arguments)
-
-
-def _bound(address: str, settings: Settings) -> socket.socket:
-    """Bind one UDP socket."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    is_v6 = ip_address(host).version == 6 if host else False
-    bound = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        bound.setblocking(False)
-        if is_v6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if settings.reuse_port:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer)
-        bound.bind((host, int(port)))
-    except OSError:
-        bound.close()
-        raise
-    return bound

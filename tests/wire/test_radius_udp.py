@@ -153,3 +153,34 @@ def test_a_session_is_disconnected_at_a_real_receiver(loop):
 
     assert request[0] == p.DISCONNECT_REQUEST
     assert [result.outcome for result in results] == [Outcome.ACK]
+
+
+@pytest.mark.parametrize(("listen", "asked"), [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")])
+def test_the_answer_comes_from_the_address_that_was_asked(loop, listen, asked):
+    """RFC 2865 3; a connected socket takes nothing else."""
+    served = loop(listen, entries=(nas(), nas(name="six", address="::1/128")))
+    port = served.ports["auth"][1]
+    served.client.connect((asked, port))
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+    served.client.send(request)
+    answer = b""
+    served.client.setblocking(False)
+    for _ in range(100):
+        served.reactor.iterate(0.02)
+        try:
+            answer = served.client.recv(4096)
+            break
+        except BlockingIOError:
+            continue
+
+    assert read_reply(answer, request).code == p.ACCESS_ACCEPT
+    assert served.client.getpeername()[0] == asked
+
+
+def test_a_repeat_on_a_wildcard_socket_is_known(loop):
+    served = loop("0.0.0.0:0")
+    served.ports = {"auth": ("127.0.0.1", served.ports["auth"][1])}
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+
+    assert served.ask(request) == served.ask(request)
+    assert len(served.node.submitted) == 1
