@@ -86,5 +86,3 @@ def resigned(data: bytes) -> bytes:
     """An Accounting-Request with its authenticator computed anew."""
     digest = hashlib.md5(data[:4] + bytes(16) + data[20:] + SECRET).digest()
     return data[:4] + digest + data[20:]
-
-

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from aaa.provision import parse
-
-from .conftest import FILE, World
+from tests.support.control import FILE, World
 
 
 def test_applying_twice_credits_once(world: World):

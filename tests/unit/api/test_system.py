@@ -12,8 +12,7 @@ import pytest
 
 from aaa.api.server import ApiServer, unix_socket
 from aaa.errors import ConfigError
-
-from .conftest import World
+from tests.support.control import World
 
 
 class UnixConnection(http.client.HTTPConnection):
