@@ -150,6 +150,7 @@ class Server:
                 clock=system_clock,
                 version=self._version,
                 reload=self._reload_from_api,
+                check_nas=lambda document: nas_from(document, client_defaults(self.config)),
             )
         except ConfigError as error:
             sys.stderr.write(f"aaad: {error}\n")

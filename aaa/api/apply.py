@@ -48,7 +48,7 @@ def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run
     With `Accept: application/x-ndjson` progress lines `{"done", "of"}` come first and the result, or the
     problem, is the last line.
     """
-    file = parse_apply(body.text, body.files, body.file)
+    file = parse_apply(body.text, body.files, body.file, context.check_nas)
     if isinstance(file, list):
         raise Refusal(422, f"{body.file} was refused: {file[0]}", code="refused", errors=file)
     steps = _steps(context, who, body, file, dry_run)

@@ -22,6 +22,7 @@ from aaa.engine.model import Ack, Command
 from aaa.engine.ports import Control
 from aaa.keys import Keys
 from aaa.node.tariffs import TariffBook
+from aaa.provision.parse import CheckNas
 from aaa.store import read
 from aaa.store import tables as db
 from aaa.store.read import snapshot
@@ -62,6 +63,7 @@ class ApiContext:
         clock: Integer microseconds since the epoch.
         reload: Reads the configuration again; returns what needs a restart, raises ConfigError.
         started_us: When the process began.
+        check_nas: Refuses a client document that the RADIUS face cannot use.
     """
 
     config: Config
@@ -72,6 +74,7 @@ class ApiContext:
     version: str
     started_us: int = 0
     reload: Callable[[], list[str]] | None = None
+    check_nas: CheckNas | None = None
     _tariffs: TariffBook | None = None
     _tariff_mark: tuple[int, int] = (0, 0)
     _lock: threading.Lock = field(default_factory=threading.Lock)

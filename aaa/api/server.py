@@ -27,6 +27,7 @@ from aaa.config import Config
 from aaa.engine.ports import Control
 from aaa.errors import ConfigError
 from aaa.keys import Keys
+from aaa.provision.parse import CheckNas
 from aaa.store.read import open_reader
 
 SOCKET_MODE = 0o660
@@ -123,6 +124,7 @@ def start_api(
     clock: Callable[[], int],
     version: str,
     reload: Callable[[], list[str]] | None = None,
+    check_nas: CheckNas | None = None,
 ) -> ApiServer:
     """
     Serve the control API of this configuration.
@@ -130,6 +132,7 @@ def start_api(
     Args:
         clock: Integer microseconds since the epoch.
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
+        check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
 
     Raises:
         ConfigError: The socket cannot be made.
@@ -144,6 +147,7 @@ def start_api(
         version=version,
         started_us=clock(),
         reload=reload,
+        check_nas=check_nas,
     )
     server = ApiServer(context, sockets, config.api.socket)
     server.start()

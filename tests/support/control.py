@@ -15,6 +15,7 @@ from aaa.keys import Keys
 from aaa.node.control import NodeControl
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
+from aaa.radius.clients import nas_from
 from aaa.store import schema
 from aaa.store.read import open_reader
 from aaa.store.sqlite import SqliteStore
@@ -67,7 +68,14 @@ class World:
         self.reactor = ThreadPoolExecutor(1)
         control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: {"listeners": []})
         self.context = ApiContext(
-            config, control, keys, open_reader(config.store.url), lambda: self.now_us, "0.1", NOW_US
+            config,
+            control,
+            keys,
+            open_reader(config.store.url),
+            lambda: self.now_us,
+            "0.1",
+            NOW_US,
+            check_nas=lambda document: nas_from(document, {}),
         )
         self.api = TestClient(make_app(self.context), client=("uid:1000", 1))
 
