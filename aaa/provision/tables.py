@@ -132,7 +132,7 @@ class AccountTable(Table):
     max_call_s: Annotated[int, Field(gt=0)] | None = None
     denied_classes: Classes | None = None
     allowed_classes: Classes | None = None
-    opening_balance: PositiveMicro | None = None
+    opening_balance: Annotated[Micro, Field(ge=0)] | None = None
     subscription: tuple[SubscriptionTable, ...] = ()
     bucket: tuple[BucketTable, ...] = ()
 

@@ -118,8 +118,13 @@ class Load:
 
 def check(server: Aaad, calls: list[Call]) -> None:
     """Every answer has its row."""
-    found = {key.rpartition(":")[2]: (state, body) for key, state, body in server.rows("SELECT key, state, body FROM session")}
-    cdrs = {key.rpartition(":")[2]: (number, used) for key, number, used in server.rows("SELECT key, id, used FROM cdr")}
+    found = {
+        key.rpartition(":")[2]: (state, body)
+        for key, state, body in server.rows("SELECT key, state, body FROM session")
+    }
+    cdrs = {
+        key.rpartition(":")[2]: (number, used) for key, number, used in server.rows("SELECT key, id, used FROM cdr")
+    }
     entries = dict(server.rows("SELECT ref, count(*) FROM ledger_entry WHERE cause != 'opening' GROUP BY ref"))
     for call in calls:
         if call.answered.get("granted"):

@@ -122,11 +122,11 @@ def start(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
 
 
 def interim(report: Report, nas: Nas, keys: tuple[str, ...], orphan: Begin | None) -> Update:
-    """An Interim-Update reports totals; it asks for more only where refills go by it."""
+    """An Interim-Update reports totals, and extends the reservation of a client that can be refilled."""
     return Update(
         key=keys[0],
         identity=Identity(f"i{_totals(report, nas.profile)}"),
-        lines=_lines(report, nas.profile, nas.refill == "interim"),
+        lines=_lines(report, nas.profile, nas.refill != "whole"),
         origin=nas.name,
         aliases=keys[1:],
         event_us=report.event_us,

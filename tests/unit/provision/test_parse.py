@@ -101,7 +101,10 @@ final_margin_s = 0
         ('[[account]]\nid = "a"\ncurrency = "euro"\n', "a.toml:3: [[account]] currency: String should match pattern"),
         ('[[account]]\nid = "a"\ncredit_limit = -1\n', "[[account]] credit_limit: -1: money is written as a string"),
         ('[[account]]\nid = "a"\ncredit_limit = "-1"\n', "[[account]] credit_limit: '-1' is below 0"),
-        ('[[account]]\nid = "a"\nopening_balance = "0"\n', "[[account]] opening_balance: should be greater than 0"),
+        (
+            '[[account]]\nid = "a"\nopening_balance = "-1"\n',
+            "[[account]] opening_balance: should be greater than or equal to 0",
+        ),
         ('[[account]]\nid = "a"\nvalid_until = "tomorrow"\n', "[[account]] valid_until: 'tomorrow' is no time"),
         ('[[account]]\nid = "a"\nvalid_until = 2027-01-01T00:00:00\n', "has no time zone"),
         ('[[account]]\nid = "a"\n[[account]]\nid = "a"\n', "a.toml:4: [[account]] id: a stands in the file twice"),
