@@ -24,6 +24,11 @@ LAG_INTERVAL_S = 0.25
 SCRAPES_AT_ONCE = 2
 
 
+# Twisted's web classes are not annotated.
+_site: Any = Site
+_resource: Any = Resource
+
+
 class MetricsListener:
     """
     Serves the metrics; scrapes run on a thread, so that reading the store does not hold up a call.
@@ -36,7 +41,7 @@ class MetricsListener:
         host, port = split_host_port(address)
         self._pool = ThreadPool(0, SCRAPES_AT_ONCE, name="metrics")
         self._pool.start()
-        root = Resource()
+        root = _resource()
         root.putChild(b"metrics", _Metrics(reactor, self._pool, sources))
         try:
             self._port = reactor.listenTCP(port, _site(root), interface=host)
@@ -55,10 +60,6 @@ class MetricsListener:
         """Close the socket and end the threads."""
         self._port.stopListening()
         self._pool.stop()
-
-
-# Twisted's web classes are not annotated.
-_site: Any = Site
 
 
 class _Metrics(Resource):

@@ -78,6 +78,13 @@ def logger() -> FilteringBoundLogger:
     return found
 
 
+def observe_twisted() -> None:
+    """Let what Twisted reports, failures nobody handled above all, come out as lines too."""
+    from twisted.python.log import PythonLoggingObserver  # noqa: PLC0415 - for the daemon only
+
+    PythonLoggingObserver().start()  # type: ignore[no-untyped-call]
+
+
 class Redact:
     """Hide what must never be logged (S24), and mask numbers when asked to."""
 

@@ -59,7 +59,7 @@ class Sources:
 
     engine: Engine
     version: str
-    node: Counters
+    node: Mapping[tuple[str, str], int]
     radius: Counters
     gauges: Callable[[], Mapping[str, float]] = dict
     reloads: Counters = field(default_factory=dict)
@@ -116,7 +116,7 @@ def _radius(counters: Counters) -> Iterator[Metric]:
     yield _counter("aaa_radius_events", "Everything else counted.", ("kind", "nas", "cause"), by_kind["events"])
 
 
-def _node(counters: Counters) -> Iterator[Metric]:
+def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
     grants: dict[Labels, float] = defaultdict(float)
     known: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
     for (kind, cause), count in counters.items():
