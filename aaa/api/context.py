@@ -16,6 +16,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine, insert, select
 
+from aaa.api.guesses import GuessLock
 from aaa.api.problems import Refusal, accepted, not_found
 from aaa.config import Config
 from aaa.engine.model import Ack, Command
@@ -75,6 +76,7 @@ class ApiContext:
     started_us: int = 0
     reload: Callable[[], list[str]] | None = None
     check_nas: CheckNas | None = None
+    guesses: GuessLock = field(default_factory=GuessLock)
     _tariffs: TariffBook | None = None
     _tariff_mark: tuple[int, int] = (0, 0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -154,6 +156,7 @@ class Caller:
 
     actor: str
     reason: str = ""
+    roles: frozenset[str] = frozenset()
 
 
 def context_of(request: Request) -> ApiContext:
@@ -162,11 +165,4 @@ def context_of(request: Request) -> ApiContext:
     return context
 
 
-def caller_of(request: Request) -> Caller:
-    """Who asks; the unix socket's peer was told by the kernel (SO_PEERCRED)."""
-    client = request.client
-    return Caller(client.host if client and client.host else "unknown", request.headers.get("X-Reason", ""))
-
-
 Context = Annotated[ApiContext, Depends(context_of)]
-Who = Annotated[Caller, Depends(caller_of)]

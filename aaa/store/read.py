@@ -201,6 +201,31 @@ def activations(connection: Connection, tariff: str = "") -> Rows:
     return connection.execute(query.where(table.c.tariff == tariff) if tariff else query).all()
 
 
+def token(connection: Connection, digests: Sequence[str]) -> Any:
+    """The API token with one of these keyed hashes."""
+    return connection.execute(select(db.token).where(db.token.c.digest.in_(digests))).first()
+
+
+def tokens(connection: Connection) -> Rows:
+    """All API tokens."""
+    return connection.execute(select(db.token).order_by(db.token.c.name)).all()
+
+
+def voucher(connection: Connection, digests: Sequence[str]) -> Any:
+    """The voucher whose PIN has one of these keyed hashes."""
+    return connection.execute(select(db.voucher).where(db.voucher.c.digest.in_(digests))).first()
+
+
+def vouchers(connection: Connection, after: str, limit: int, batch: str = "", serial: str = "") -> Rows:
+    """Vouchers in order of their serials, those after one of them."""
+    query = select(db.voucher).where(db.voucher.c.serial > after).order_by(db.voucher.c.serial)
+    if batch:
+        query = query.where(db.voucher.c.batch == batch)
+    if serial:
+        query = query.where(db.voucher.c.serial == serial)
+    return _page(connection, query, limit)
+
+
 def tariff_mark(connection: Connection) -> tuple[int, int]:
     """Changes whenever a tariff version or an activation was added."""
     newest = connection.execute(select(func.max(db.tariff_version.c.id))).scalar() or 0

@@ -101,7 +101,7 @@ def test_bodies_are_bounded(world: World):
 def test_serves_on_a_unix_socket_and_knows_the_caller(world: World):
     """Mode 0660; the kernel says who asks (SO_PEERCRED)."""
     path = world.context.config.api.socket
-    server = ApiServer(world.context, [unix_socket(path, None)], path)
+    server = ApiServer(world.context, unix_socket(path, None))
     server.start()
     try:
         mode = stat.S_IMODE(os.stat(path).st_mode)

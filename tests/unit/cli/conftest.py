@@ -48,7 +48,7 @@ class Shop:
 def shop(tmp_path: Path, keys: Keys, capsys: pytest.CaptureFixture[str]) -> Iterator[Shop]:
     world = World(make_config(tmp_path), keys)
     path = world.context.config.api.socket
-    server = ApiServer(world.context, [unix_socket(path, None)], path)
+    server = ApiServer(world.context, unix_socket(path, None))
     server.start()
     shop = Shop(world, tmp_path, capsys)
     assert 0 == shop.aaactl("apply", shop.file("demo.toml", FILE)).code
