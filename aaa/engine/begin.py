@@ -124,7 +124,10 @@ def deadline_of(lines: tuple[Line, ...], policy: Policy, state: State, now: int)
     """The instant at which a session expires unless it is heard of: the latest of its lines' (S5)."""
     if state is State.HELD:
         return now + policy.hold_s * SECOND_US
-    return max(_line_deadline(line, policy, now) for line in lines)
+    latest = 0
+    for line in lines:
+        latest = max(latest, _line_deadline(line, policy, now))
+    return latest
 
 
 def _line_deadline(line: Line, policy: Policy, now: int) -> int:

@@ -91,7 +91,17 @@ def reported(
     if used == 0:
         return Reported(line, notices)
     anchor = line.anchor_use_us or _anchor(line, used, event_us, answered_us)
-    line = line._replace(used=used, anchor_use_us=anchor)
+    line = Line(
+        line.head,
+        anchor,
+        used,
+        line.granted,
+        line.accrued_micro,
+        line.reserved_micro,
+        line.posted_micro,
+        line.parts,
+        line.is_final,
+    )
     if is_late:
         charge = _price(line, used)
         return Reported(
@@ -124,10 +134,17 @@ def _revalued(line: Line) -> Line:
         held = max(charge, min(held, _price(line, line.granted)))
     else:
         held = max(held, charge)
-    return line._replace(
-        granted=max(line.granted, line.used),
-        accrued_micro=charge - line.posted_micro,
-        reserved_micro=held - line.posted_micro,
+    posted = line.posted_micro
+    return Line(
+        line.head,
+        line.anchor_use_us,
+        line.used,
+        max(line.granted, line.used),
+        charge - posted,
+        held - posted,
+        posted,
+        line.parts,
+        line.is_final,
     )
 
 

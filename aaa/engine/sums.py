@@ -7,26 +7,27 @@ from __future__ import annotations
 from aaa.engine.model import Account, Entry, Line, Session
 
 
-def accrued_of(lines: tuple[Line, ...]) -> int:
-    """What the lines have used and not yet posted."""
-    return sum(line.accrued_micro for line in lines)
-
-
-def reserved_of(lines: tuple[Line, ...]) -> int:
-    """What the lines hold, accrued included."""
-    return sum(line.reserved_micro for line in lines)
-
-
 def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], live: int = 0) -> Account:
     """
     The account after the lines of one of its sessions changed from `before` to `after`.
 
     Money: none; only `accrued`, `reserved` and the count of live sessions move.
     """
-    return account._replace(
-        accrued_micro=account.accrued_micro + accrued_of(after) - accrued_of(before),
-        reserved_micro=account.reserved_micro + reserved_of(after) - reserved_of(before),
-        live_sessions=account.live_sessions + live,
+    accrued, reserved = account.accrued_micro, account.reserved_micro
+    for line in before:
+        accrued -= line.accrued_micro
+        reserved -= line.reserved_micro
+    for line in after:
+        accrued += line.accrued_micro
+        reserved += line.reserved_micro
+    return Account(
+        account.profile,
+        account.balance_micro,
+        accrued,
+        reserved,
+        account.live_sessions + live,
+        account.entry_no,
+        account.buckets,
     )
 
 

@@ -92,21 +92,17 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         return _late(accounts, session, command, tariffs, now)
     event_us = command.event_us or now
     answered_us = command.answered_us or session.answered_us
-    wants = any(request.wants_quota for request in command.lines)
-    if wants and session.cause:
+    if session.cause and any(request.wants_quota for request in command.lines):
         return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
     lines, told, notices = _updated(
         account, session, command.lines, session.head.policy, tariffs, event_us, answered_us, now
     )
-    session = session._replace(
-        answered_us=answered_us, started_us=session.started_us or (event_us if command.is_start else 0)
-    )
-    is_granted = any(isinstance(line, LineGrant) for line in told)
-    if is_granted or (told and command.identity.order is not None):
+    started_us = session.started_us or (event_us if command.is_start else 0)
+    if told and (command.identity.order is not None or any(isinstance(line, LineGrant) for line in told)):
+        session = session._replace(answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
-    after = session._replace(
-        state=State.OPEN, lines=lines, deadline_us=deadline_of(lines, session.head.policy, State.OPEN, now)
-    )
+    deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
+    after = session.heard_of(State.OPEN, deadline_us, lines, started_us, answered_us)
     after, added = with_aliases(after, command.key, command.aliases)
     moved_account = moved(account, session.lines, lines)
     notices += overspent(account, moved_account, "overrun")
@@ -138,6 +134,8 @@ def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
 
 def with_aliases(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[Session, tuple[str, ...]]:
     """The session known by these names as well, and those that are new."""
+    if not aliases and key == session.head.key:
+        return session, ()
     names = (session.head.key, *session.aliases)
     added = tuple(name for name in dict.fromkeys((key, *aliases)) if name not in names and not name.startswith("#"))
     return (session._replace(aliases=session.aliases + added), added) if added else (session, ())
@@ -145,7 +143,9 @@ def with_aliases(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[
 
 def ack(account: Account, session: Session, outcome: Outcome) -> Ack:
     """An answer that moves on without units: the charge so far and the balance."""
-    cost = sum(line.accrued_micro + line.posted_micro for line in session.lines)
+    cost = 0
+    for line in session.lines:
+        cost += line.accrued_micro + line.posted_micro
     return Ack(outcome, session.head.id, cost, account.shown_micro, account.profile.currency)
 
 

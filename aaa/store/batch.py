@@ -1,36 +1,60 @@
 """
-A batch: what a group of decisions moved, as rows ready to be written in one transaction (DESIGN 5).
+A batch: what a group of decisions moved, by account, as rows ready to be written in one transaction.
 
-The node fills it while an earlier one is being committed.  Sessions and accounts are kept as the latest
-value, so a session that was touched three times in a batch is written once.
+The node fills it while an earlier one is being committed.  Its unit is the stage of one account, because
+another node may have moved that account: then its stage is taken out whole, decisions, answers and all,
+and decided again (SEMANTICS S10).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from aaa.engine.model import Account, EarlyStart, Entry, Session, Unrated
 from aaa.store.codec import STATE_NUMBER, body_text, dumps, head_text, line_row
 
 Row = tuple[Any, ...]
+NOBODY = 0  # the stage of what concerns no account: early starts, restarts, unrated usage
 
 
-@dataclass(slots=True)
-class Batch:
-    """Everything one transaction writes; empty parts are skipped."""
+class Stage:
+    """
+    Everything a batch does to one account, and the requests that wait for it.
 
-    accounts: dict[int, tuple[Account, int]] = field(default_factory=dict)  # id -> new sums, version seen
-    new_sessions: dict[int, Session] = field(default_factory=dict)
-    sessions: dict[int, Session] = field(default_factory=dict)
-    aliases: list[Row] = field(default_factory=list)
-    settled: dict[int, Session] = field(default_factory=dict)
-    entries: list[Entry] = field(default_factory=list)
-    early_starts: list[EarlyStart] = field(default_factory=list)
-    early_used: dict[str, tuple[int, int]] = field(default_factory=dict)
-    unrated: list[tuple[int, Unrated]] = field(default_factory=list)
-    idempotency: list[Row] = field(default_factory=list)
-    restarts: list[Row] = field(default_factory=list)  # identity, epoch, event time, key prefix, now
+    `account` is None when nothing changes: its version takes part in the check all the same, so that a
+    denial is never given on a stale balance.
+    """
+
+    __slots__ = (
+        "account",
+        "account_id",
+        "aliases",
+        "early_starts",
+        "entries",
+        "movements",
+        "new_sessions",
+        "requests",
+        "restarts",
+        "sessions",
+        "settled",
+        "unrated",
+        "version",
+    )
+
+    def __init__(self, account_id: int) -> None:
+        self.account_id = account_id
+        self.version = 0
+        self.account: Account | None = None
+        self.requests: list[Any] = []
+        self.new_sessions: dict[int, Session] = {}
+        self.sessions: dict[int, Session] = {}
+        self.settled: dict[int, Session] = {}
+        self.aliases: list[Row] = []
+        self.entries: list[Entry] = []
+        self.movements: list[Row] = []
+        self.early_starts: list[EarlyStart] = []
+        self.unrated: list[tuple[int, Unrated]] = []
+        self.restarts: list[Row] = []  # identity, epoch, event time, key prefix
 
     def put_session(self, session: Session, is_new: bool) -> None:
         """Stage the latest value of a session."""
@@ -40,18 +64,8 @@ class Batch:
         else:
             self.sessions[number] = session
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
-        return not (
-            self.accounts
-            or self.new_sessions
-            or self.sessions
-            or self.entries
-            or self.early_starts
-            or self.unrated
-            or self.restarts
-        )
+
+Batch = dict[int, Stage]
 
 
 def session_insert(session: Session) -> Row:
@@ -83,6 +97,19 @@ def session_update(session: Session) -> Row:
     )
 
 
+def account_update(account: Account, version: int) -> Row:
+    """An account as the values of its compare-and-set."""
+    return (
+        account.balance_micro,
+        account.accrued_micro,
+        account.reserved_micro,
+        account.live_sessions,
+        account.entry_no,
+        account.profile.id,
+        version,
+    )
+
+
 def cdr_row(session: Session, currency: str) -> Row:
     """The CDR of a settled session: what it used and what was charged, with the lines that explain it."""
     head = session.head
@@ -110,21 +137,6 @@ def cdr_row(session: Session, currency: str) -> Row:
 
 def unrated_row(number: int, record: Unrated) -> Row:
     """The CDR of usage that nobody is known to pay for (S19)."""
-    return (
-        number,
-        None,
-        record.key,
-        record.origin,
-        0,
-        record.at_us - record.used * 1_000_000,
-        record.at_us,
-        record.used,
-        0,
-        "",
-        record.cause,
-        0,
-        0,
-        record.used,
-        "[]",
-        "[]",
-    )
+    begun_us = record.at_us - record.used * 1_000_000
+    fixed = (number, None, record.key, record.origin, 0, begun_us, record.at_us, record.used, 0, "", record.cause)
+    return (*fixed, 0, 0, record.used, "[]", "[]")

@@ -21,9 +21,10 @@ from sqlalchemy.pool import StaticPool
 
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
-from aaa.errors import ConfigError, StoreUnavailable
-from aaa.store.batch import Batch, Row, cdr_row, session_insert, session_update, unrated_row
+from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
+from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import SESSION_COLUMNS, session_from_row
+from aaa.store.port import Committed, Failed, Loaded, Wanted
 from aaa.store.profiles import (
     ACCOUNT_COLUMNS,
     BUCKET_COLUMNS,
@@ -58,8 +59,7 @@ INSERT_EARLY = (
     "INSERT INTO early_start (key, started_at, deadline) VALUES (?,?,?) ON CONFLICT (key) DO UPDATE "
     "SET deadline=excluded.deadline"
 )
-DELETE_EARLY = "DELETE FROM early_start WHERE key=?"
-INSERT_IDEMPOTENCY = "INSERT INTO idempotency (key, digest, result, at) VALUES (?,?,?,?)"
+INSERT_MOVEMENT = "INSERT INTO idempotency (key, digest, result, at) VALUES (?,?,?,?)"
 UPSERT_EPOCH = (
     "INSERT INTO nas_identity (identity, epoch, restarted_at) VALUES (?,?,?) ON CONFLICT (identity) DO UPDATE "
     "SET epoch=excluded.epoch, restarted_at=excluded.restarted_at"
@@ -130,8 +130,7 @@ class SqliteStore:
                     continue
                 rows = self._session("id=?", int(key[1:]))
             else:
-                rows = self._session("key=?", key)
-                rows = rows or self._session("id=(SELECT session_id FROM session_alias WHERE alias=?)", key)
+                rows = self._session("key=?1 OR id=(SELECT session_id FROM session_alias WHERE alias=?1)", key)
             if rows:
                 return session_from_row(rows[0], tariffs)
         return None
@@ -195,32 +194,48 @@ class SqliteStore:
         with self._transaction() as run:
             return run("INSERT INTO node (name, started_at) VALUES (?,?)", (name, now)).lastrowid or 0
 
-    def commit(self, batch: Batch, now: int) -> None:
-        """
-        Write a batch durably, whole or not at all (L5).
+    def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
+        """Read what requests need; the answer comes before this returns."""
+        try:
+            loaded: list[Loaded] | Failed = [self._loaded(each, tariffs) for each in wanted]
+        except StoreUnavailable as error:
+            loaded = Failed(str(error))
+        done(loaded)
 
-        Raises:
-            StoreUnavailable: Nothing of it was written.
-        """
-        accounts = batch.accounts
-        currencies = {number: account.profile.currency for number, (account, _) in accounts.items()}
-        account_rows, bucket_rows = _account_rows(accounts)
-        settled = [cdr_row(s, currencies.get(s.head.account_id, "")) for s in batch.settled.values()]
-        settled += [unrated_row(number, record) for number, record in batch.unrated]
-        early = [(key, start.started_us, start.deadline_us) for start in batch.early_starts for key in start.keys]
+    def _loaded(self, wanted: Wanted, tariffs: Tariffs) -> Loaded:
+        session = self.session(wanted.names, tariffs)
+        account_id = session.head.account_id if session is not None else wanted.account_id
+        account, version = (account_id is not None and self.account(account_id)) or (None, 0)
+        movement = self.movement(wanted.movement) if wanted.movement else None
+        return Loaded(session, account, version, 0, movement)
+
+    def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
+        """Write a batch durably, whole or not at all (L5); the answer comes before this returns."""
+        try:
+            self._write(batch, now)
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
+        else:
+            done(Committed())
+
+    def _write(self, batch: Batch, now: int) -> None:
+        stages = batch.values()
+        moved = [stage for stage in stages if stage.account is not None]
+        account_rows = [account_update(stage.account, stage.version) for stage in moved if stage.account is not None]
         parts: tuple[tuple[str, list[Row]], ...] = (
-            (INSERT_SESSION, [session_insert(s) for s in batch.new_sessions.values()]),
-            (UPDATE_SESSION, [session_update(s) for s in batch.sessions.values()]),
-            (INSERT_ALIAS, batch.aliases),
-            (INSERT_CDR, settled),
-            (INSERT_ENTRY, list(batch.entries)),
-            (UPDATE_BUCKET, bucket_rows),
-            (INSERT_EARLY, early),
-            (DELETE_EARLY, [(name,) for name in batch.early_used]),
-            (INSERT_IDEMPOTENCY, batch.idempotency),
-            (UPSERT_EPOCH, [row[:3] for row in batch.restarts]),
-            (END_EPOCH, [(now, row[3], row[3] + "\x7f") for row in batch.restarts]),
+            (INSERT_SESSION, [session_insert(s) for stage in stages for s in stage.new_sessions.values()]),
+            (UPDATE_SESSION, [session_update(s) for stage in stages for s in stage.sessions.values()]),
+            (INSERT_ALIAS, [row for stage in stages for row in stage.aliases]),
+            (INSERT_CDR, _cdr_rows(batch)),
+            (INSERT_ENTRY, [entry for stage in stages for entry in stage.entries]),
+            (UPDATE_BUCKET, _bucket_rows(moved)),
+            (INSERT_EARLY, _early_rows(batch)),
+            (INSERT_MOVEMENT, [row for stage in stages for row in stage.movements]),
+            (UPSERT_EPOCH, [row[:3] for stage in stages for row in stage.restarts]),
+            (END_EPOCH, [(now, row[3], row[3] + "\x7f") for stage in stages for row in stage.restarts]),
         )
+        if not account_rows and not any(rows for _, rows in parts):
+            return
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -234,6 +249,20 @@ class SqliteStore:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise StoreUnavailable(str(error)) from error
+
+    def load_locked(
+        self,
+        account_ids: list[int],
+        names: list[str],
+        tariffs: Tariffs,
+        done: Callable[[list[Loaded] | Failed], None],
+    ) -> None:
+        """One writer never loses a race, so nothing is ever locked."""
+        raise InvariantBroken("the embedded store has one writer and no lock lane")
+
+    def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
+        """See `load_locked`."""
+        raise InvariantBroken("the embedded store has one writer and no lock lane")
 
     def purge(self, closed_before: int, now: int, most: int) -> int:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
@@ -306,20 +335,20 @@ def _lock(path: str) -> int:
     return handle
 
 
-def _account_rows(accounts: dict[int, tuple[Account, int]]) -> tuple[list[Row], list[Row]]:
+def _cdr_rows(batch: Batch) -> list[Row]:
     rows: list[Row] = []
-    buckets: list[Row] = []
-    for number, (account, version) in accounts.items():
-        rows.append(
-            (
-                account.balance_micro,
-                account.accrued_micro,
-                account.reserved_micro,
-                account.live_sessions,
-                account.entry_no,
-                number,
-                version,
-            )
-        )
-        buckets.extend((bucket.amount, bucket.reserved, bucket.id) for bucket in account.buckets)
-    return rows, buckets
+    for stage in batch.values():
+        if stage.settled:
+            currency = stage.account.profile.currency if stage.account is not None else ""
+            rows.extend(cdr_row(session, currency) for session in stage.settled.values())
+        rows.extend(unrated_row(number, record) for number, record in stage.unrated)
+    return rows
+
+
+def _bucket_rows(stages: list[Stage]) -> list[Row]:
+    return [(b.amount, b.reserved, b.id) for stage in stages if stage.account for b in stage.account.buckets]
+
+
+def _early_rows(batch: Batch) -> list[Row]:
+    starts = [start for stage in batch.values() for start in stage.early_starts]
+    return [(key, start.started_us, start.deadline_us) for start in starts for key in start.keys]

@@ -39,6 +39,8 @@ from aaa.engine.model import (
     Update,
 )
 from aaa.errors import StoreUnavailable
+from aaa.store.batch import Batch
+from aaa.store.port import Committed, Failed
 from rating import price
 from tests.support.stores import Clock, Server, prepared
 from tests.support.tariffs import flat
@@ -89,13 +91,19 @@ class Flaky:
         self._rate = rate
         server.store.commit = self  # type: ignore[method-assign]
 
-    def __call__(self, batch: object, now: int) -> None:
+    def __call__(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         roll = self._rng.random()
         if roll < self._rate / 2:
-            raise StoreUnavailable("simulated: refused")
-        self._commit(batch, now)  # type: ignore[arg-type]
-        if roll < self._rate:
-            raise StoreUnavailable("simulated: outcome unknown")
+            done(Failed("simulated: refused"))
+        elif roll < self._rate:
+            self._commit(batch, now, _ignore)
+            done(Failed("simulated: outcome unknown", is_unknown=self._rng.random() < 0.5))
+        else:
+            self._commit(batch, now, done)
+
+
+def _ignore(_outcome: Committed | Failed) -> None:
+    """Nobody hears of this commit."""
 
 
 class Simulator:

@@ -1,0 +1,229 @@
+"""
+The desk: decides requests on cached state and stages what they move (DESIGN 5).
+
+The node has one desk over its cache; the lock lane makes one over the rows it holds locked.  A decision
+sees the account as staged by those before it, and its answer waits in the stage of its account.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from aaa.engine.decide import decide
+from aaa.engine.model import (
+    NOTHING,
+    Ack,
+    Action,
+    Adjust,
+    Answer,
+    Begin,
+    Changes,
+    Command,
+    Decision,
+    Denial,
+    End,
+    Event,
+    Outcome,
+    Reason,
+    Update,
+)
+from aaa.engine.ports import Tariffs
+from aaa.node.cache import Cache
+from aaa.store.batch import NOBODY, Batch, Stage
+from aaa.store.port import Wanted
+
+Reply = Callable[[Answer], None]
+
+
+class Request:
+    """One command on its way: who asked, when, and where the answer goes."""
+
+    __slots__ = (
+        "account_id",
+        "answer",
+        "command",
+        "early_start_us",
+        "is_loaded",
+        "lost",
+        "movement",
+        "now",
+        "order",
+        "reply",
+    )
+
+    def __init__(self, command: Command, account_id: int | None, reply: Reply, now: int, order: int) -> None:
+        self.command = command
+        self.account_id = account_id
+        self.reply = reply
+        self.now = now
+        self.order = order  # of arrival
+        self.is_loaded = False
+        self.early_start_us = 0  # as the store knows it
+        self.lost = 0  # races lost to another node
+        self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
+        self.answer: Answer = Denial(Reason.STORE_DOWN)
+
+    def wanted(self, emergency_id: int | None) -> Wanted:
+        """What the store must be asked for."""
+        command = self.command
+        if isinstance(command, Adjust):
+            return Wanted((), self.account_id, command.idempotency_key)
+        account_id = self.account_id
+        if account_id is None and isinstance(command, Begin) and command.emergency:
+            account_id = emergency_id
+        return Wanted(names_of(command), account_id)
+
+
+def names_of(command: Command) -> tuple[str, ...]:
+    """The names under which the session of a command may be known; the first known one decides."""
+    if isinstance(command, Begin | Update | End):
+        return (command.key, *command.aliases)
+    if isinstance(command, Event):
+        return (command.refunds,) if command.action is Action.REFUND else (command.key,)
+    return () if isinstance(command, Adjust) else (command.key,)
+
+
+class Desk:
+    """
+    Decisions over a cache.
+
+    Args:
+        numbers: New session ids.
+        early: Early starts that this node has seen, by key: instant and deadline (S5).
+    """
+
+    def __init__(
+        self,
+        cache: Cache,
+        tariffs: Tariffs,
+        numbers: Iterator[int],
+        counters: Counter[tuple[str, str]],
+        early: dict[str, tuple[int, int]],
+    ) -> None:
+        self.cache = cache
+        self.tariffs = tariffs
+        self.batch: Batch = {}
+        self.is_draining = False
+        self.emergency_id: int | None = None
+        self._numbers = numbers
+        self._number = next(numbers)
+        self._counters = counters
+        self._early = early
+        self._movements: dict[str, str] = {}
+
+    def take(self) -> Batch:
+        """The batch that was gathered, with the versions its accounts must still have; a new one begins."""
+        batch, self.batch = self.batch, {}
+        self._movements.clear()
+        accounts = self.cache.accounts
+        for number, stage in batch.items():
+            cached = accounts.get(number)
+            if cached is not None:
+                stage.version = cached.version
+                if stage.account is not None:
+                    stage.account = cached.account
+                    cached.version += 1  # assumed to succeed; a loser is dropped and loaded anew
+        return batch
+
+    def decide(self, request: Request) -> bool:
+        """Decide a request on cached state and stage it; False when something must be loaded first."""
+        command = request.command
+        cache = self.cache
+        session = cache.find(names_of(command))
+        if session is None and not request.is_loaded:
+            return False
+        account_id = session.head.account_id if session is not None else request.account_id
+        if session is None and isinstance(command, Begin):
+            if command.emergency and account_id is None:
+                account_id = self.emergency_id
+            elif self.is_draining and not command.emergency:
+                self._stage(request, account_id, NOTHING, Denial(Reason.DRAINING))
+                return True
+            command = self._with_early_start(request, command)
+        cached = cache.accounts.get(account_id) if account_id is not None else None
+        if cached is None and account_id is not None and not request.is_loaded:
+            return False
+        if isinstance(command, Adjust):
+            moved = self._moved_before(request, command, account_id)
+            if moved is not None:
+                self._stage(request, account_id, NOTHING, moved)
+                return True
+        if session is not None and request.account_id not in (None, session.head.account_id):
+            decision: Decision = (NOTHING, Denial(Reason.FOREIGN_SESSION))
+        else:
+            accounts = () if cached is None else (cached.account,)
+            decision = decide(accounts, session, command, self.tariffs, request.now, self._number)
+        self._stage(request, account_id if cached is not None else None, *decision)
+        if isinstance(command, Adjust) and decision[0].entries:
+            self._note_movement(request, command, decision[0].entries[0].account_id)
+        return True
+
+    def _stage(self, request: Request, account_id: int | None, changes: Changes, answer: Answer) -> None:
+        """Apply what a decision moves to the cache and to the stage of its account."""
+        number = account_id if account_id is not None else NOBODY
+        stage = self.batch.get(number)
+        if stage is None:
+            stage = self.batch[number] = Stage(number)
+        request.answer = answer
+        stage.requests.append(request)
+        if changes is NOTHING:
+            return
+        for account in changes.accounts:
+            self.cache.accounts[account.profile.id].account = account
+            stage.account = account
+        session = changes.session
+        if session is not None:
+            self.cache.put_session(session)
+            stage.put_session(session, changes.is_new)
+            if changes.is_new:
+                self._number = next(self._numbers)
+            if changes.settles:
+                stage.settled[session.head.id] = session
+            for alias in changes.new_aliases:
+                stage.aliases.append((alias, session.head.id))
+        if changes.entries:
+            stage.entries.extend(changes.entries)
+        if changes.early_start is not None:
+            start = changes.early_start
+            stage.early_starts.append(start)
+            self._early.update((key, (start.started_us, start.deadline_us)) for key in start.keys)
+        if changes.unrated is not None:
+            stage.unrated.append((self._number, changes.unrated))
+            self._number = next(self._numbers)
+        for notice in changes.notices:
+            self._counters[notice.kind, notice.cause] += notice.amount
+
+    def _with_early_start(self, request: Request, command: Begin) -> Begin:
+        """A Begin whose Start came first opens at once (S5)."""
+        started_us = request.early_start_us
+        if self._early and not started_us:
+            for name in (command.key, *command.aliases):
+                known = self._early.get(name)
+                if known is not None and known[1] > request.now:
+                    started_us = known[0]
+                    break
+        return command._replace(early_start_us=started_us) if started_us else command
+
+    def _moved_before(self, request: Request, command: Adjust, account_id: int | None) -> Answer | None:
+        """The answer if money was moved with this key before, here or in the store (S13)."""
+        before = self._movements.get(command.idempotency_key) or (request.movement and request.movement[0])
+        if before is None:
+            return None
+        if before != _digest(command, account_id):
+            return Denial(Reason.CONFLICT, "the idempotency key was used for something else")
+        cached = self.cache.accounts.get(account_id) if account_id is not None else None
+        balance = cached.account.shown_micro if cached else 0
+        return Ack(Outcome.REPEAT, 0, 0, balance, cached.account.profile.currency if cached else "")
+
+    def _note_movement(self, request: Request, command: Adjust, account_id: int) -> None:
+        """Remember that money was moved under this key."""
+        digest = _digest(command, account_id)
+        self._movements[command.idempotency_key] = digest
+        result = json.dumps({"account": account_id, "amount": command.amount_micro})
+        self.batch[account_id].movements.append((command.idempotency_key, digest, result, request.now))
+
+
+def _digest(command: Adjust, account_id: int | None) -> str:
+    return f"{account_id}:{command.amount_micro}:{command.cause}"

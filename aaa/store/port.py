@@ -1,0 +1,74 @@
+"""
+What a node asks of its store, whichever database is behind it.
+
+`load` and `commit` answer through a callback: at once for the embedded store, when the server answered
+for PostgreSQL.  A node has at most one of them under way, so a load sees every commit that was answered
+before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from aaa.engine.model import Account, Session
+from aaa.engine.ports import Tariffs
+from aaa.store.batch import Batch
+
+
+class Wanted(NamedTuple):
+    """What one request needs: the session one of these names stands for, an account, a movement of money."""
+
+    names: tuple[str, ...] = ()
+    account_id: int | None = None
+    movement: str = ""
+
+
+class Loaded(NamedTuple):
+    """What there is of it, all read in one snapshot."""
+
+    session: Session | None = None
+    account: Account | None = None
+    version: int = 0
+    early_start_us: int = 0
+    movement: tuple[str, str] | None = None
+
+
+class Committed(NamedTuple):
+    """A batch is durable but for these accounts, which another node had moved: nothing of theirs was written."""
+
+    losers: frozenset[int] = frozenset()
+
+
+class Failed(NamedTuple):
+    """
+    A batch was not written; with `is_unknown` perhaps it was, and everything must be read again.
+
+    `is_conflict` means that the database asks to try the same once more (40001, 40P01, lock timeout).
+    """
+
+    reason: str
+    is_unknown: bool = False
+    is_conflict: bool = False
+
+
+class Store(Protocol):
+    """The part of a store that serves requests; start-up and provisioning use the concrete classes."""
+
+    def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
+        """Read what requests need, in one snapshot."""
+
+    def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
+        """Write a batch in one transaction; the winners durably, the losers not at all (L5)."""
+
+    def load_locked(
+        self,
+        account_ids: list[int],
+        names: list[str],
+        tariffs: Tariffs,
+        done: Callable[[list[Loaded] | Failed], None],
+    ) -> None:
+        """Begin a transaction that holds these accounts, and read them and the named sessions (lock lane)."""
+
+    def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
+        """Write a batch and end the transaction that `load_locked` began."""
