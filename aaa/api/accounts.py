@@ -30,6 +30,7 @@ IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Reason = Annotated[str, StringConstraints(max_length=500)]
 Limit = Annotated[int, Query(ge=1, le=read.PAGE_MAX)]
 Cursor = Annotated[str, Query(max_length=200)]
+Before = Annotated[int | None, Query(ge=0, le=2**63 - 1)]  # what a 64-bit column holds
 
 
 class Movement(BaseModel):
@@ -105,7 +106,7 @@ def adjust(context: Context, who: Who, name: str, body: Movement) -> shapes.Move
 
 
 @router.get("/accounts/{name}/entries")
-def list_entries(context: Context, name: str, before: int | None = None, limit: Limit = 100) -> Page[shapes.Entry]:
+def list_entries(context: Context, name: str, before: Before = None, limit: Limit = 100) -> Page[shapes.Entry]:
     """The ledger of an account, the newest entry first."""
     with context.read() as connection:
         account = context.account(connection, name)

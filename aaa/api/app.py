@@ -7,12 +7,26 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aaa.api import accounts, apply, ledger, problems, rates, sessions, shapes, system, tariffs, tokens, vouchers
+from aaa.api import (
+    accounts,
+    apply,
+    ledger,
+    live,
+    problems,
+    rates,
+    sessions,
+    shapes,
+    system,
+    tariffs,
+    tokens,
+    ui,
+    vouchers,
+)
 from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
 ROUTERS = tuple(
-    module.router for module in (apply, accounts, sessions, tariffs, rates, ledger, vouchers, tokens, system)
+    module.router for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29
@@ -45,8 +59,10 @@ def make_app(context: ApiContext) -> FastAPI:
         responses=_RESPONSES,
     )
     app.state.context = context
+    app.state.gallery = live.Gallery()
     for router in ROUTERS:
         app.include_router(router)
+    app.include_router(ui.router)
     problems.install(app)
     app.add_middleware(BodyLimit)
     return app

@@ -337,6 +337,13 @@ class MadeVoucher(BaseModel):
     expires_at: str | None
 
 
+class Identity(BaseModel):
+    """The caller, as the audit log names them."""
+
+    actor: str
+    roles: list[str]
+
+
 class Check(BaseModel):
     """One check of readiness."""
 

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from aaa.api import present, shapes
-from aaa.api.accounts import Limit
+from aaa.api.accounts import Before, Limit
 from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal, not_found
 from aaa.api.security import OPERATE, READ, Who
@@ -130,7 +130,7 @@ def list_peers(context: Context) -> Page[shapes.Peer]:
 
 
 @router.get("/v1/audit", dependencies=[READ])
-def list_audit(context: Context, before: int | None = None, limit: Limit = 100) -> Page[shapes.Audit]:
+def list_audit(context: Context, before: Before = None, limit: Limit = 100) -> Page[shapes.Audit]:
     """Who changed what and why, the newest first."""
     with context.read() as connection:
         rows = read.audits(connection, before, limit)
@@ -138,9 +138,9 @@ def list_audit(context: Context, before: int | None = None, limit: Limit = 100) 
 
 
 @router.get("/v1/whoami", dependencies=[READ])
-def who_am_i(who: Who) -> dict[str, str]:
-    """How the audit log will name the caller."""
-    return {"actor": who.actor}
+def who_am_i(who: Who) -> shapes.Identity:
+    """How the audit log will name the caller, and what they may do."""
+    return shapes.Identity(actor=who.actor, roles=sorted(who.roles))
 
 
 def readiness(context: ApiContext) -> list[shapes.Check]:

@@ -21,6 +21,7 @@ from aaa.store import tables as db
 
 LIVE_STATES = (0, 1)
 PAGE_MAX = 10_000
+NUMBERS_PER_STATEMENT = 1_000
 Rows = Sequence[Any]
 
 
@@ -78,9 +79,17 @@ def accounts(connection: Connection, after: str, limit: int, status: str = "") -
 
 def account_names(connection: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Public id and currency of accounts by number."""
-    table = db.account
-    rows = connection.execute(select(table.c.id, table.c.name, table.c.currency).where(table.c.id.in_(set(numbers))))
-    return {row.id: (row.name, row.currency) for row in rows}
+    return {number: (row.name, row.currency) for number, row in accounts_by_number(connection, numbers).items()}
+
+
+def accounts_by_number(connection: Connection, numbers: Sequence[int]) -> dict[int, Any]:
+    """Account rows by their numbers, in statements of bounded size."""
+    wanted = sorted(set(numbers))
+    found: dict[int, Any] = {}
+    for start in range(0, len(wanted), NUMBERS_PER_STATEMENT):
+        part = wanted[start : start + NUMBERS_PER_STATEMENT]
+        found |= {row.id: row for row in connection.execute(select(db.account).where(db.account.c.id.in_(part)))}
+    return found
 
 
 def buckets(connection: Connection, account_id: int) -> Rows:

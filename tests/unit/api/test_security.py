@@ -136,4 +136,4 @@ def test_serves_tcp_beside_the_unix_socket(world: World):
     finally:
         server.stop()
 
-    assert ({"actor": "token:read"}, 401) == (answer, refused)
+    assert ({"actor": "token:read", "roles": ["read"]}, 401) == (answer, refused)
