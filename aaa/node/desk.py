@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 
 from aaa.engine.decide import decide
 from aaa.engine.model import (
@@ -65,15 +65,14 @@ class Request:
         self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
         self.answer: Answer = Denial(Reason.STORE_DOWN)
 
-    def wanted(self, emergency_id: int | None) -> Wanted:
-        """What the store must be asked for."""
+    def wanted(self, cached: Container[int], emergency_id: int | None) -> Wanted:
+        """What the store must be asked for, when these accounts are cached."""
         command = self.command
-        if isinstance(command, Adjust):
-            return Wanted((), self.account_id, command.idempotency_key)
         account_id = self.account_id
         if account_id is None and isinstance(command, Begin) and command.emergency:
             account_id = emergency_id
-        return Wanted(names_of(command), account_id)
+        movement = command.idempotency_key if isinstance(command, Adjust) else ""
+        return Wanted(names_of(command), account_id, movement, account_id in cached)
 
 
 def names_of(command: Command) -> tuple[str, ...]:

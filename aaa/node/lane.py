@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aaa.node.cache import Cache
-from aaa.node.desk import Desk, Request
+from aaa.node.desk import Desk, Request, names_of
 from aaa.store.port import Committed, Failed, Loaded
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class LockLane:
             self._release_quiet()
             return
         self._is_busy = True
-        names = [name for request in requests for name in request.wanted(self._node.desk.emergency_id).names]
+        names = [name for request in requests for name in names_of(request.command)]
         self._node.store.load_locked(
             [account_id], names, self._node.tariffs, lambda loaded: self._decide(account_id, requests, loaded)
         )

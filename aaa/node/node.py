@@ -170,7 +170,8 @@ class ChargingNode:
         """Read what waiting requests need, then decide them in the order of their arrival."""
         self._waiting.sort(key=_arrival)
         requests, self._waiting = self._waiting[:LOAD_MOST], self._waiting[LOAD_MOST:]
-        wanted = [request.wanted(self.desk.emergency_id) for request in requests]
+        cached, emergency_id = self.cache.accounts, self.desk.emergency_id
+        wanted = [request.wanted(cached, emergency_id) for request in requests]
         self._is_busy = True
 
         def done(loaded: list[Loaded] | Failed) -> None:
@@ -178,28 +179,30 @@ class ChargingNode:
             if isinstance(loaded, Failed):
                 self.retry(requests, loaded)
                 return
-            for request, found in zip(requests, loaded, strict=True):
-                self._take_up(request, found)
+            for request, asked, found in zip(requests, wanted, loaded, strict=True):
+                if asked.is_cached and found.account is None and asked.account_id not in cached:
+                    self._waiting.append(request)  # dropped meanwhile: it has to be read after all
+                else:
+                    self._take_up(request, found)
 
         self.store.load(wanted, self.tariffs, done)
 
     def _take_up(self, request: Request, found: Loaded) -> None:
         """Put what was read into the cache and decide the request; a stale cache is dropped first."""
-        account = found.account
+        account, session = found.account, found.session
+        number = account.profile.id if account is not None else request.account_id
+        if number is not None and self.lane.holds(number):
+            self.lane.put(number, request)
+            return
         if account is not None:
-            number = account.profile.id
-            if self.lane.holds(number):
-                self.lane.put(number, request)
-                return
-            cached = self.cache.accounts.get(number)
+            cached = self.cache.accounts.get(account.profile.id)
             if cached is not None and cached.version != found.version:
-                self._stale(number)
+                self._stale(account.profile.id)
                 cached = None
             if cached is None:
                 self.cache.put_account(account, found.version)
-            session = found.session
-            if session is not None and session.head.id not in self.cache.sessions:
-                self.cache.put_session(session)
+        if session is not None and session.head.id not in self.cache.sessions:
+            self.cache.put_session(session)
         request.early_start_us = found.early_start_us
         request.movement = found.movement
         request.is_loaded = True

@@ -17,15 +17,21 @@ from aaa.store.batch import Batch
 
 
 class Wanted(NamedTuple):
-    """What one request needs: the session one of these names stands for, an account, a movement of money."""
+    """
+    What one request needs: the session one of these names stands for, an account, a movement of money.
+
+    `is_cached` says that the account is cached already: its version is enough, and an embedded store
+    with one writer need not even tell that.
+    """
 
     names: tuple[str, ...] = ()
     account_id: int | None = None
     movement: str = ""
+    is_cached: bool = False
 
 
 class Loaded(NamedTuple):
-    """What there is of it, all read in one snapshot."""
+    """What there is of it, all read in one snapshot; no account when it is cached and has not moved."""
 
     session: Session | None = None
     account: Account | None = None

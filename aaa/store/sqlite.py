@@ -205,7 +205,9 @@ class SqliteStore:
     def _loaded(self, wanted: Wanted, tariffs: Tariffs) -> Loaded:
         session = self.session(wanted.names, tariffs)
         account_id = session.head.account_id if session is not None else wanted.account_id
-        account, version = (account_id is not None and self.account(account_id)) or (None, 0)
+        account, version = None, 0
+        if account_id is not None and not (wanted.is_cached and account_id == wanted.account_id):
+            account, version = self.account(account_id) or (None, 0)
         movement = self.movement(wanted.movement) if wanted.movement else None
         return Loaded(session, account, version, 0, movement)
 
