@@ -69,8 +69,11 @@ def _serve(config: Config, keys: Keys, options: argparse.Namespace) -> int:
     """Run the reactor until a signal ends it."""
     from twisted.internet import reactor  # noqa: PLC0415 - installing the reactor is the last thing to do
 
+    from aaa.ops import logs  # noqa: PLC0415
     from aaa.server import Server  # noqa: PLC0415
 
+    logs.configure(config.log.level, config.log.format, mask_numbers=config.log.mask_numbers)
+    logs.observe_twisted()
     server = Server(config, keys, reactor, lambda: load_config(options.config, os.environ), product_version())
     server.start()
     # A full collection stops for a third of a second with a million cached accounts, and what a request makes has

@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -26,12 +26,16 @@ from aaa.node.control import NodeControl
 from aaa.node.directory import StoreDirectory
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
+from aaa.ops.listener import LagProbe, MetricsListener
+from aaa.ops.metrics import Sources
+from aaa.ops.supervisor import Supervisor
 from aaa.provision.credentials import unsealed_nas
 from aaa.radius.clients import Clients, nas_from
 from aaa.radius.server import RadiusServer
 from aaa.store.emergency import ensure_emergency_account
 from aaa.store.open import open_store
 from aaa.store.port import Failed
+from aaa.store.read import open_reader
 
 SWEEP_S = 1.0
 PURGE_S = 60.0
@@ -100,6 +104,11 @@ class Server:
             self.node, self.directory, self._clients(config), keys, is_serving=lambda: self.node.is_store_up
         )
         self.api: ApiServer | None = None
+        self._lag = LagProbe(reactor)
+        self._supervisor = Supervisor()
+        self._reloads: Counter[tuple[str, ...]] = Counter()
+        self._reloaded_at_s = self._started_us / 1e6
+        self._metrics: MetricsListener | None = None
 
     def start(self) -> None:
         """
@@ -109,6 +118,8 @@ class Server:
             ConfigError: A socket that cannot be bound.
         """
         self.radius.start(self._reactor, list(self.config.radius.auth), list(self.config.radius.acct))
+        if self.config.metrics.listen is not None:
+            self._metrics = MetricsListener(self._reactor, self.config.metrics.listen, self._sources())
         self._reactor.callWhenRunning(self._running)
 
     def stop(self) -> None:
@@ -116,6 +127,9 @@ class Server:
         if self.api is not None:
             self.api.stop()
             self.api = None
+        if self._metrics is not None:
+            self._metrics.stop()
+            self._metrics = None
         self.node.flush()
         self.radius.stop()
         self.store.close()
@@ -131,8 +145,14 @@ class Server:
         Raises:
             ConfigError: With every problem; the old one stays in force.
         """
-        config = self._reload_config()
-        clients = self._clients(config)
+        try:
+            config = self._reload_config()
+            clients = self._clients(config)
+        except ConfigError:
+            self._reloads["rejected",] += 1
+            raise
+        self._reloads["ok",] += 1
+        self._reloaded_at_s = system_clock() / 1e6
         needs = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(self.config, name)]
         self.radius.reload(clients)
         self.config = config
@@ -151,6 +171,7 @@ class Server:
                 clock=system_clock,
                 version=self._version,
                 reload=self._reload_from_api,
+                check_nas=lambda document: nas_from(document, client_defaults(self.config)),
             )
         except ConfigError as error:
             sys.stderr.write(f"aaad: {error}\n")
@@ -160,8 +181,12 @@ class Server:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         signal.signal(signal.SIGHUP, self._on_signal)
+        self._lag.start()
         self._every(SWEEP_S, self._sweep)
         self._every(PURGE_S, self._purge)
+        if self._supervisor.interval_s:
+            self._every(self._supervisor.interval_s, self._supervisor.alive)
+        self._supervisor.ready("serving")
         for kind, (host, port) in self.radius.bound_ports:
             sys.stderr.write(f"aaad: radius {kind} on {host}:{port}\n")
         sys.stderr.write(f"aaad: ready, node {self.config.server.node}, control {self.config.api.socket}\n")
@@ -175,6 +200,7 @@ class Server:
             self.stop()
             return
         self._is_stopping = True
+        self._supervisor.stopping()
         self.node.is_draining = True
         deadline_us = system_clock() + self.config.server.drain_timeout * 1_000_000
         self._drain(deadline_us)
@@ -192,11 +218,14 @@ class Server:
         self.store.live_sessions(counted)
 
     def _on_hangup(self) -> None:
+        self._supervisor.reloading()
         try:
             needs = self.reload()
         except ConfigError as error:
+            self._supervisor.ready("serving with the old configuration")
             sys.stderr.write(f"aaad: config.rejected: {error}\n")
             return
+        self._supervisor.ready("serving")
         sys.stderr.write(f"aaad: config.reloaded{'; needs restart: ' + ', '.join(needs) if needs else ''}\n")
 
     def _reload_from_api(self) -> list[str]:
@@ -233,6 +262,18 @@ class Server:
         """Forget what was cached outside the node; the clients may have changed too."""
         self.directory.forget()
         self.radius.reload(self._clients(self.config))
+
+    def _sources(self) -> Sources:
+        """Where the metrics read."""
+        return Sources(
+            engine=open_reader(self.config.store.url),
+            version=self._version,
+            node=self.node.counters,
+            radius=self.radius.counters,
+            reloads=self._reloads,
+            reloaded_at_s=lambda: self._reloaded_at_s,
+            lag=self._lag.histogram,
+        )
 
     def _describe(self) -> dict[str, Any]:
         return {

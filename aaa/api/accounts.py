@@ -12,8 +12,9 @@ from sqlalchemy import Connection, delete, insert
 
 from aaa.api import present, shapes
 from aaa.api.apply import refuse_or_write
-from aaa.api.context import ApiContext, Caller, Context, Who
+from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, not_found
+from aaa.api.security import ADMIN, MONEY, READ, Who
 from aaa.api.shapes import Page
 from aaa.config.values import Micro
 from aaa.engine.model import Adjust, Outcome
@@ -23,12 +24,13 @@ from aaa.provision.tables import AccountTable, SubscriptionTable
 from aaa.store import read
 from aaa.store import tables as db
 
-router = APIRouter(prefix="/v1", tags=["accounts"])
+router = APIRouter(prefix="/v1", tags=["accounts"], dependencies=[READ])
 
 IdempotencyKey = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Reason = Annotated[str, StringConstraints(max_length=500)]
 Limit = Annotated[int, Query(ge=1, le=read.PAGE_MAX)]
 Cursor = Annotated[str, Query(max_length=200)]
+Before = Annotated[int | None, Query(ge=0, le=2**63 - 1)]  # what a 64-bit column holds
 
 
 class Movement(BaseModel):
@@ -55,7 +57,7 @@ def list_accounts(context: Context, after: Cursor = "", limit: Limit = 100, stat
     return Page(items=[present.account(row) for row in rows], next=rows[-1].name if len(rows) == limit else None)
 
 
-@router.post("/accounts", status_code=201)
+@router.post("/accounts", status_code=201, dependencies=[ADMIN])
 def create_account(context: Context, who: Who, body: AccountTable) -> shapes.Account:
     """Create an account with everything inside it; one that exists is a conflict."""
     with context.read() as connection:
@@ -71,7 +73,7 @@ def show_account(context: Context, name: str) -> shapes.Account:
         return present.account(context.account(connection, name))
 
 
-@router.patch("/accounts/{name}")
+@router.patch("/accounts/{name}", dependencies=[ADMIN])
 def update_account(context: Context, who: Who, name: str, body: AccountChanges) -> shapes.Account:
     """Change the keys that are given and leave the others."""
     with context.read() as connection:
@@ -87,7 +89,7 @@ def show_balance(context: Context, name: str) -> shapes.Balance:
         return present.balance(row, read.buckets(connection, row.id))
 
 
-@router.post("/accounts/{name}/topups")
+@router.post("/accounts/{name}/topups", dependencies=[MONEY])
 def top_up(context: Context, who: Who, name: str, body: Movement) -> shapes.Moved:
     """Add money, exactly once by the idempotency key."""
     if body.amount <= 0:
@@ -95,7 +97,7 @@ def top_up(context: Context, who: Who, name: str, body: Movement) -> shapes.Move
     return _move(context, who, name, body, "topup")
 
 
-@router.post("/accounts/{name}/adjustments")
+@router.post("/accounts/{name}/adjustments", dependencies=[MONEY])
 def adjust(context: Context, who: Who, name: str, body: Movement) -> shapes.Moved:
     """Correct a balance by hand, up or down; demands a reason."""
     if not body.reason.strip():
@@ -104,7 +106,7 @@ def adjust(context: Context, who: Who, name: str, body: Movement) -> shapes.Move
 
 
 @router.get("/accounts/{name}/entries")
-def list_entries(context: Context, name: str, before: int | None = None, limit: Limit = 100) -> Page[shapes.Entry]:
+def list_entries(context: Context, name: str, before: Before = None, limit: Limit = 100) -> Page[shapes.Entry]:
     """The ledger of an account, the newest entry first."""
     with context.read() as connection:
         account = context.account(connection, name)
@@ -122,7 +124,7 @@ def list_subscriptions(context: Context, name: str) -> Page[shapes.Subscription]
     return Page(items=[present.subscription(row, name) for row in rows])
 
 
-@router.put("/accounts/{name}/subscriptions")
+@router.put("/accounts/{name}/subscriptions", dependencies=[ADMIN])
 def put_subscription(context: Context, who: Who, name: str, body: SubscriptionTable) -> shapes.Subscription:
     """Add an identity, or change how it proves itself."""
     with context.read() as connection:
@@ -134,7 +136,7 @@ def put_subscription(context: Context, who: Who, name: str, body: SubscriptionTa
         return present.subscription(read.subscription(connection, body.type, value), name)
 
 
-@router.delete("/accounts/{name}/subscriptions/{kind}/{value:path}", status_code=204)
+@router.delete("/accounts/{name}/subscriptions/{kind}/{value:path}", status_code=204, dependencies=[ADMIN])
 def remove_subscription(context: Context, who: Who, name: str, kind: str, value: str) -> None:
     """Remove an identity; running sessions go on, they know their account."""
     with context.read() as connection:

@@ -7,10 +7,27 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from aaa.api import accounts, apply, ledger, problems, rates, sessions, shapes, system, tariffs
+from aaa.api import (
+    accounts,
+    apply,
+    ledger,
+    live,
+    problems,
+    rates,
+    sessions,
+    shapes,
+    system,
+    tariffs,
+    tokens,
+    ui,
+    vouchers,
+)
 from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
+ROUTERS = tuple(
+    module.router for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, system)
+)
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29
 _PROBLEM = {"model": shapes.Problem, "content": {MEDIA_TYPE: {}}}
@@ -42,8 +59,10 @@ def make_app(context: ApiContext) -> FastAPI:
         responses=_RESPONSES,
     )
     app.state.context = context
-    for module in (apply, accounts, sessions, tariffs, rates, ledger, system):
-        app.include_router(module.router)
+    app.state.gallery = live.Gallery()
+    for router in ROUTERS:
+        app.include_router(router)
+    app.include_router(ui.router)
     problems.install(app)
     app.add_middleware(BodyLimit)
     return app

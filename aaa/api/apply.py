@@ -15,8 +15,9 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection, insert
 
-from aaa.api.context import ApiContext, Caller, Context, Who
+from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, accepted
+from aaa.api.security import ADMIN, Who
 from aaa.api.shapes import Applied
 from aaa.config.problems import problem_at
 from aaa.engine.model import Adjust
@@ -40,7 +41,7 @@ class ApplyBody(BaseModel):
     files: dict[str, str] = {}
 
 
-@router.post("/apply", response_model=Applied)
+@router.post("/apply", response_model=Applied, dependencies=[ADMIN])
 def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run: bool = False) -> Any:
     """
     Create what is missing and change what differs; nothing is deleted, nothing half-applied.
@@ -48,7 +49,7 @@ def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run
     With `Accept: application/x-ndjson` progress lines `{"done", "of"}` come first and the result, or the
     problem, is the last line.
     """
-    file = parse_apply(body.text, body.files, body.file)
+    file = parse_apply(body.text, body.files, body.file, context.check_nas)
     if isinstance(file, list):
         raise Refusal(422, f"{body.file} was refused: {file[0]}", code="refused", errors=file)
     steps = _steps(context, who, body, file, dry_run)

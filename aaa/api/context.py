@@ -16,12 +16,14 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 from sqlalchemy import Connection, Engine, insert, select
 
+from aaa.api.guesses import GuessLock
 from aaa.api.problems import Refusal, accepted, not_found
 from aaa.config import Config
 from aaa.engine.model import Ack, Command
 from aaa.engine.ports import Control
 from aaa.keys import Keys
 from aaa.node.tariffs import TariffBook
+from aaa.provision.parse import CheckNas
 from aaa.store import read
 from aaa.store import tables as db
 from aaa.store.read import snapshot
@@ -62,6 +64,7 @@ class ApiContext:
         clock: Integer microseconds since the epoch.
         reload: Reads the configuration again; returns what needs a restart, raises ConfigError.
         started_us: When the process began.
+        check_nas: Refuses a client document that the RADIUS face cannot use.
     """
 
     config: Config
@@ -72,6 +75,8 @@ class ApiContext:
     version: str
     started_us: int = 0
     reload: Callable[[], list[str]] | None = None
+    check_nas: CheckNas | None = None
+    guesses: GuessLock = field(default_factory=GuessLock)
     _tariffs: TariffBook | None = None
     _tariff_mark: tuple[int, int] = (0, 0)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -151,6 +156,7 @@ class Caller:
 
     actor: str
     reason: str = ""
+    roles: frozenset[str] = frozenset()
 
 
 def context_of(request: Request) -> ApiContext:
@@ -159,11 +165,4 @@ def context_of(request: Request) -> ApiContext:
     return context
 
 
-def caller_of(request: Request) -> Caller:
-    """Who asks; the unix socket's peer was told by the kernel (SO_PEERCRED)."""
-    client = request.client
-    return Caller(client.host if client and client.host else "unknown", request.headers.get("X-Reason", ""))
-
-
 Context = Annotated[ApiContext, Depends(context_of)]
-Who = Annotated[Caller, Depends(caller_of)]

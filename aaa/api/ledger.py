@@ -11,11 +11,12 @@ from fastapi import APIRouter, Query
 from aaa.api import present, shapes
 from aaa.api.context import Context
 from aaa.api.problems import not_found
+from aaa.api.security import READ
 from aaa.config.values import money_text
 from aaa.store import read
 from aaa.store.verify import verify_range
 
-router = APIRouter(prefix="/v1", tags=["ledger"])
+router = APIRouter(prefix="/v1", tags=["ledger"], dependencies=[READ])
 
 RANGE_MAX = 20_000
 NUMBER_MAX = 2**63 - 1

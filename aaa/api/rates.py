@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from aaa.api import present
 from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal, not_found
+from aaa.api.security import READ
 from aaa.api.shapes import Money, money
 from aaa.engine.numbers import normalise, plan_from
 from aaa.provision.tables import parse_instant
@@ -23,7 +24,7 @@ from rating.explain import explain, explain_text
 from rating.grant import grant
 from rating.plan import RatePlan
 
-router = APIRouter(prefix="/v1", tags=["rates"])
+router = APIRouter(prefix="/v1", tags=["rates"], dependencies=[READ])
 
 UNITS_MAX = 2**53
 Units = Annotated[int, Query(ge=0, le=UNITS_MAX)]

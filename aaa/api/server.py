@@ -19,14 +19,17 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aaa.api.app import make_app
 from aaa.api.context import ApiContext
 from aaa.config import Config
+from aaa.config.values import split_host_port
 from aaa.engine.ports import Control
 from aaa.errors import ConfigError
 from aaa.keys import Keys
+from aaa.provision.parse import CheckNas
 from aaa.store.read import open_reader
 
 SOCKET_MODE = 0o660
@@ -55,29 +58,18 @@ class ApiServer:
     The running API thread.
 
     Args:
-        sockets: Listening sockets, bound already so that a refusal is a start-up error.
+        local: The unix socket, bound already so that a refusal is a start-up error.
+        remote: The TCP socket, if there is one; with the certificate of the `[api]` table it speaks TLS.
     """
 
-    def __init__(self, context: ApiContext, sockets: list[socket.socket], socket_path: str) -> None:
+    def __init__(self, context: ApiContext, local: socket.socket, remote: socket.socket | None = None) -> None:
         self._context = context
-        self._sockets = sockets
-        self._path = socket_path
-        self._server = uvicorn.Server(
-            uvicorn.Config(
-                make_app(context),
-                http=PeerProtocol,
-                ws="none",
-                lifespan="off",
-                loop="asyncio",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                limit_concurrency=CONNECTIONS_MAX,
-                timeout_graceful_shutdown=int(STOP_TIMEOUT_S) - 2,
-            )
-        )
+        self._path: str = local.getsockname()
+        app = make_app(context)
+        self._servers = [(_server(app), local)]
+        if remote is not None:
+            api = context.config.api
+            self._servers.append((_server(app, ssl_certfile=api.tls_certificate, ssl_keyfile=api.tls_key), remote))
         self._thread = threading.Thread(target=self._run, name="control-api", daemon=True)
 
     @property
@@ -95,7 +87,7 @@ class ApiServer:
         self._thread.start()
         waited = threading.Event()
         for _ in range(int(START_TIMEOUT_S / 0.01)):
-            if self._server.started:
+            if all(server.started for server, _ in self._servers):
                 return
             if not self._thread.is_alive():
                 break
@@ -104,15 +96,38 @@ class ApiServer:
 
     def stop(self) -> None:
         """Finish the requests that run, close the sockets, remove the socket file."""
-        self._server.should_exit = True
+        for server, _ in self._servers:
+            server.should_exit = True
         self._thread.join(STOP_TIMEOUT_S)
         self._context.engine.dispose()
         with contextlib.suppress(OSError):
             os.unlink(self._path)
 
     def _run(self) -> None:
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
         # Outside the main thread uvicorn leaves the signals alone: they belong to the reactor.
-        asyncio.run(self._server.serve(self._sockets))
+        await asyncio.gather(*(server.serve([bound]) for server, bound in self._servers))
+
+
+def _server(app: FastAPI, **settings: Any) -> uvicorn.Server:
+    config = uvicorn.Config(
+        app,
+        http=PeerProtocol,
+        ws="none",
+        lifespan="off",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        limit_concurrency=CONNECTIONS_MAX,
+        timeout_graceful_shutdown=int(STOP_TIMEOUT_S) - 2,
+        **settings,
+    )
+    return uvicorn.Server(config)
 
 
 def start_api(
@@ -123,6 +138,7 @@ def start_api(
     clock: Callable[[], int],
     version: str,
     reload: Callable[[], list[str]] | None = None,
+    check_nas: CheckNas | None = None,
 ) -> ApiServer:
     """
     Serve the control API of this configuration.
@@ -130,11 +146,13 @@ def start_api(
     Args:
         clock: Integer microseconds since the epoch.
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
+        check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
 
     Raises:
         ConfigError: The socket cannot be made.
     """
-    sockets = [unix_socket(config.api.socket, config.api.socket_group)]
+    local = unix_socket(config.api.socket, config.api.socket_group)
+    remote = None if config.api.listen is None else tcp_socket(config.api.listen)
     context = ApiContext(
         config=config,
         control=control,
@@ -144,8 +162,9 @@ def start_api(
         version=version,
         started_us=clock(),
         reload=reload,
+        check_nas=check_nas,
     )
-    server = ApiServer(context, sockets, config.api.socket)
+    server = ApiServer(context, local, remote)
     server.start()
     return server
 
@@ -182,6 +201,22 @@ def unix_socket(path: str, group: str | None) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def tcp_socket(address: str) -> socket.socket:
+    """
+    A listening TCP socket.
+
+    Raises:
+        ConfigError: The address is taken or not ours.
+    """
+    host, port = split_host_port(address)
+    try:
+        return socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=CONNECTIONS_MAX
+        )
+    except OSError as error:
+        raise ConfigError([f"[api] listen {address}: {error.strerror or error}"]) from error
 
 
 def _is_served(path: str) -> bool:

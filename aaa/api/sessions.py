@@ -14,8 +14,9 @@ from fastapi.responses import StreamingResponse
 
 from aaa.api import present, shapes
 from aaa.api.accounts import Cursor, Limit
-from aaa.api.context import ApiContext, Context, Who
+from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal, not_found
+from aaa.api.security import OPERATE, READ, Who
 from aaa.api.shapes import Page
 from aaa.engine.model import Expire, Kill
 from aaa.provision.tables import parse_instant
@@ -23,7 +24,7 @@ from aaa.store import read
 from aaa.store.codec import STATE_NUMBER
 from aaa.store.read import LIVE_STATES
 
-router = APIRouter(prefix="/v1", tags=["sessions"])
+router = APIRouter(prefix="/v1", tags=["sessions"], dependencies=[READ])
 
 StateName = Literal["live", "held", "open", "expired", "closed", "all"]
 SESSION_ID_MAX = 2**63
@@ -58,7 +59,7 @@ def show_session(context: Context, number: str) -> shapes.Session:
         return present.session(row, owner, context.tariffs(connection), context.clock())
 
 
-@router.post("/sessions/{number}/kill")
+@router.post("/sessions/{number}/kill", dependencies=[OPERATE])
 def kill_session(context: Context, who: Who, number: str) -> shapes.Session:
     """End a session: it gets no more quota, its client is told to hang up, and its Stop settles it."""
     with context.read() as connection:
@@ -68,7 +69,7 @@ def kill_session(context: Context, who: Who, number: str) -> shapes.Session:
     return show_session(context, number)
 
 
-@router.post("/sessions/{number}/settle")
+@router.post("/sessions/{number}/settle", dependencies=[OPERATE])
 def settle_session(context: Context, who: Who, number: str) -> shapes.Session:
     """Settle a session at what is known, as its deadline would; a late Stop corrects by the difference."""
     with context.read() as connection:

@@ -298,6 +298,52 @@ class Audit(BaseModel):
     detail: dict[str, object]
 
 
+class Token(BaseModel):
+    """An API token, without what it is."""
+
+    name: str
+    roles: list[str]
+    created_at: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+class MadeToken(BaseModel):
+    """A new token; it is stored as a hash and never shown again."""
+
+    name: str
+    roles: list[str]
+    token: str
+
+
+class Voucher(BaseModel):
+    """A voucher; its PIN is stored as a keyed hash."""
+
+    serial: str
+    batch: str
+    amount: Money
+    state: str
+    expires_at: str | None
+    redeemed_at: str | None
+    account: str | None
+
+
+class MadeVoucher(BaseModel):
+    """A new voucher with its PIN, shown this once."""
+
+    serial: str
+    pin: str
+    amount: Money
+    expires_at: str | None
+
+
+class Identity(BaseModel):
+    """The caller, as the audit log names them."""
+
+    actor: str
+    roles: list[str]
+
+
 class Check(BaseModel):
     """One check of readiness."""
 

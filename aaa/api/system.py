@@ -14,9 +14,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict
 
 from aaa.api import present, shapes
-from aaa.api.accounts import Limit
-from aaa.api.context import ApiContext, Context, Who
+from aaa.api.accounts import Before, Limit
+from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal, not_found
+from aaa.api.security import OPERATE, READ, Who
 from aaa.api.shapes import Page, instant
 from aaa.config.problems import Problem
 from aaa.errors import AaaError, ConfigError
@@ -50,7 +51,7 @@ def ready(context: Context, response: Response, verbose: bool = False) -> shapes
     return shapes.Readiness(ready=is_ready, checks=[check for check in checks if verbose or not check.ok])
 
 
-@router.get("/v1/status")
+@router.get("/v1/status", dependencies=[READ])
 def status(context: Context) -> dict[str, Any]:
     """Everything a supporter asks first, in one answer."""
     now = context.clock()
@@ -80,7 +81,7 @@ def status(context: Context) -> dict[str, Any]:
     }
 
 
-@router.post("/v1/drain")
+@router.post("/v1/drain", dependencies=[OPERATE])
 def drain(context: Context, who: Who, body: Drain) -> dict[str, bool]:
     """Drain before maintenance: running calls go on, new ones are refused."""
     context.audit(who, "server.drain" if body.draining else "server.undrain", context.config.server.node)
@@ -88,7 +89,7 @@ def drain(context: Context, who: Who, body: Drain) -> dict[str, bool]:
     return {"draining": body.draining}
 
 
-@router.post("/v1/reload")
+@router.post("/v1/reload", dependencies=[OPERATE])
 def reload(context: Context, who: Who) -> dict[str, Any]:
     """Read the configuration again: all of it is used, or none."""
     if context.reload is None:
@@ -102,7 +103,7 @@ def reload(context: Context, who: Who) -> dict[str, Any]:
     return {"reloaded": True, "needs_restart": needs_restart}
 
 
-@router.get("/v1/nas")
+@router.get("/v1/nas", dependencies=[READ])
 def list_nas(context: Context) -> Page[shapes.Nas]:
     """RADIUS clients of the configuration and of the store."""
     with context.read() as connection:
@@ -111,7 +112,7 @@ def list_nas(context: Context) -> Page[shapes.Nas]:
     return Page(items=sorted(configured + stored, key=lambda nas: nas.name))
 
 
-@router.get("/v1/nas/{name}")
+@router.get("/v1/nas/{name}", dependencies=[READ])
 def show_nas(context: Context, name: str) -> shapes.Nas:
     """One RADIUS client."""
     for nas in list_nas(context).items:
@@ -120,7 +121,7 @@ def show_nas(context: Context, name: str) -> shapes.Nas:
     raise not_found("nas", name)
 
 
-@router.get("/v1/peers")
+@router.get("/v1/peers", dependencies=[READ])
 def list_peers(context: Context) -> Page[shapes.Peer]:
     """Diameter peers of the configuration and of the store."""
     with context.read() as connection:
@@ -128,18 +129,18 @@ def list_peers(context: Context) -> Page[shapes.Peer]:
     return Page(items=[present.peer(document, "config") for document in context.config.peer] + stored)
 
 
-@router.get("/v1/audit")
-def list_audit(context: Context, before: int | None = None, limit: Limit = 100) -> Page[shapes.Audit]:
+@router.get("/v1/audit", dependencies=[READ])
+def list_audit(context: Context, before: Before = None, limit: Limit = 100) -> Page[shapes.Audit]:
     """Who changed what and why, the newest first."""
     with context.read() as connection:
         rows = read.audits(connection, before, limit)
     return Page(items=[present.audit(row) for row in rows], next=str(rows[-1].id) if len(rows) == limit else None)
 
 
-@router.get("/v1/whoami")
-def who_am_i(who: Who) -> dict[str, str]:
-    """How the audit log will name the caller."""
-    return {"actor": who.actor}
+@router.get("/v1/whoami", dependencies=[READ])
+def who_am_i(who: Who) -> shapes.Identity:
+    """How the audit log will name the caller, and what they may do."""
+    return shapes.Identity(actor=who.actor, roles=sorted(who.roles))
 
 
 def readiness(context: ApiContext) -> list[shapes.Check]:

@@ -12,15 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, insert
 
 from aaa.api import shapes
-from aaa.api.context import ApiContext, Caller, Context, Who
+from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, not_found
+from aaa.api.security import ADMIN, READ, Who
 from aaa.api.shapes import Page, instant
 from aaa.provision.tables import Instant
 from aaa.provision.write import ACTIVATION_LEAD_US
 from aaa.store import read
 from aaa.store import tables as db
 
-router = APIRouter(prefix="/v1/tariffs", tags=["tariffs"])
+router = APIRouter(prefix="/v1/tariffs", tags=["tariffs"], dependencies=[READ])
 
 NumberOfVersion = Annotated[int, Field(ge=1, le=2**62)]
 
@@ -57,13 +58,13 @@ def export_version(context: Context, name: str, version: NumberOfVersion) -> dic
         return document
 
 
-@router.post("/{name}/activations", status_code=201)
+@router.post("/{name}/activations", status_code=201, dependencies=[ADMIN])
 def activate(context: Context, who: Who, name: str, body: Activate) -> shapes.Tariff:
     """Bring a version into force at an instant; running grants keep the one they were made under (S17)."""
     return _activate(context, who, "tariff.activate", name, body.version, body.at)
 
 
-@router.post("/{name}/rollback", status_code=201)
+@router.post("/{name}/rollback", status_code=201, dependencies=[ADMIN])
 def roll_back(context: Context, who: Who, name: str) -> shapes.Tariff:
     """Bring the version before the one in force back, by one more activation."""
     with context.read() as connection:

@@ -33,6 +33,8 @@ NOUNS = {
     "session": "Running sessions.",
     "subscription": "The identities that pay from an account.",
     "tariff": "Tariffs and their versions.",
+    "token": "API tokens with roles.",
+    "voucher": "Vouchers: PINs that top accounts up.",
 }
 
 

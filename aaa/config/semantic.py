@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path as FilePath
 
-from aaa.config.clients import NasTable, as_document, check_secrets
+from aaa.config.clients import check_secrets
 from aaa.config.locate import Path
 from aaa.config.sections import Charging, Root
-from aaa.errors import ConfigError
-from aaa.radius.clients import nas_from
 
 Finding = tuple[Path, str]
 
@@ -53,17 +51,6 @@ def read_secret(file: str | None, variable: str | None, environ: Mapping[str, st
     if not secret:
         raise ValueError(f"environment variable {variable} is not set or empty")
     return secret
-
-
-def client_problems(nas: NasTable, charging: Charging | None = None) -> Iterator[tuple[str, str]]:
-    """What the RADIUS face finds wrong with a client: its profile, identities, a quantum it cannot refill."""
-    defaults = {} if charging is None else charging.model_dump()
-    try:
-        nas_from(as_document(nas) | {"secret": nas.secret or ["-"]}, defaults)
-    except ConfigError as error:
-        for line in error.problems:
-            _, key, reason = line.split(": ", 2)
-            yield key, reason
 
 
 def _charging(charging: Charging) -> Iterator[Finding]:
@@ -132,8 +119,9 @@ def _nas(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]:
         if nas.address in networks:
             yield ("nas", index, "address"), f"{nas.address} is already the network of {networks[nas.address]}"
         networks.setdefault(nas.address, nas.name)
-        for key, reason in client_problems(nas, root.charging):
-            yield ("nas", index, key), reason
+        low, high = nas.quantum_min or root.charging.quantum_min, nas.quantum_max or root.charging.quantum_max
+        if low > high and (nas.quantum_min or nas.quantum_max):
+            yield ("nas", index, "quantum_min"), f"{low}s is above quantum_max ({high}s)"
         if nas.secret is None:
             try:
                 check_secrets([read_secret(nas.secret_file, nas.secret_env, environ)], nas.address)

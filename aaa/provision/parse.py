@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from aaa.config.clients import NasTable, PeerTable, Table, check_secrets
+from aaa.config.clients import NasTable, PeerTable, Table, as_document, check_secrets
 from aaa.config.locate import Path, line_of, locate, syntax_problem
 from aaa.config.problems import PROBLEMS_MAX, Problem, problem_at, reasons
-from aaa.config.semantic import client_problems
+from aaa.errors import ConfigError
 from aaa.provision.tables import AccountTable
 from aaa.provision.tariffs import TariffTable, parse_tariffs
+
+CheckNas = Callable[[dict[str, Any]], object]
 
 OBJECTS_PER_TRANSACTION = 10_000
 OBJECTS_PER_PART = 1_000
@@ -68,13 +70,16 @@ class ApplyFile:
         return len(self.tariffs) + len(self.accounts) + len(self.nas) + len(self.peers) + inside
 
 
-def parse_apply(text: str, files: Mapping[str, str], where: str = "apply") -> ApplyFile | list[Problem]:
+def parse_apply(
+    text: str, files: Mapping[str, str], where: str = "apply", check_nas: CheckNas | None = None
+) -> ApplyFile | list[Problem]:
     """
     Check a whole `apply` file.
 
     Args:
         files: Contents of the files it names (`rates_file`, `secret_file`), by the name it uses.
         where: What to call the file in messages.
+        check_nas: Raises ConfigError (lines `[[nas]] name: key: reason`) for a client the RADIUS face cannot use.
 
     Returns:
         The sound file, or every problem found with table, key and line.
@@ -94,7 +99,7 @@ def parse_apply(text: str, files: Mapping[str, str], where: str = "apply") -> Ap
     if rest is not None:
         rest, missing = _with_secret_files(rest, files)
         found += missing
-        found += [(("nas", index, key), why) for index, nas in enumerate(rest.nas) for key, why in client_problems(nas)]
+        found += _unusable(rest.nas, check_nas)
         found += _repeated(tariffs, rest)
         found += _buckets(rest.account)
     if found or in_tariffs.in_rates or rest is None:
@@ -129,6 +134,18 @@ def _with_secret(nas: NasTable, files: Mapping[str, str]) -> NasTable:
         raise ValueError(f"{nas.secret_file}: not handed in, or empty")
     check_secrets([secret], nas.address)
     return nas.model_copy(update={"secret": [secret], "secret_file": None})
+
+
+def _unusable(clients: Iterable[NasTable], check_nas: CheckNas | None) -> Iterator[tuple[Path, str]]:
+    """What the RADIUS face finds wrong with a client: its profile, identities, a quantum it cannot refill."""
+    for index, nas in enumerate(clients):
+        try:
+            if check_nas is not None:
+                check_nas(as_document(nas))
+        except ConfigError as error:
+            for line in error.problems:
+                _, key, reason = line.split(": ", 2)
+                yield ("nas", index, key), reason
 
 
 def _repeated(tariffs: Iterable[TariffTable], rest: _Rest) -> Iterator[tuple[Path, str]]:

@@ -12,7 +12,7 @@ import urllib.parse
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, Select, case, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -21,6 +21,7 @@ from aaa.store import tables as db
 
 LIVE_STATES = (0, 1)
 PAGE_MAX = 10_000
+NUMBERS_PER_STATEMENT = 1_000
 Rows = Sequence[Any]
 
 
@@ -78,9 +79,17 @@ def accounts(connection: Connection, after: str, limit: int, status: str = "") -
 
 def account_names(connection: Connection, numbers: Sequence[int]) -> dict[int, tuple[str, str]]:
     """Public id and currency of accounts by number."""
-    table = db.account
-    rows = connection.execute(select(table.c.id, table.c.name, table.c.currency).where(table.c.id.in_(set(numbers))))
-    return {row.id: (row.name, row.currency) for row in rows}
+    return {number: (row.name, row.currency) for number, row in accounts_by_number(connection, numbers).items()}
+
+
+def accounts_by_number(connection: Connection, numbers: Sequence[int]) -> dict[int, Any]:
+    """Account rows by their numbers, in statements of bounded size."""
+    wanted = sorted(set(numbers))
+    found: dict[int, Any] = {}
+    for start in range(0, len(wanted), NUMBERS_PER_STATEMENT):
+        part = wanted[start : start + NUMBERS_PER_STATEMENT]
+        found |= {row.id: row for row in connection.execute(select(db.account).where(db.account.c.id.in_(part)))}
+    return found
 
 
 def buckets(connection: Connection, account_id: int) -> Rows:
@@ -201,6 +210,31 @@ def activations(connection: Connection, tariff: str = "") -> Rows:
     return connection.execute(query.where(table.c.tariff == tariff) if tariff else query).all()
 
 
+def token(connection: Connection, digests: Sequence[str]) -> Any:
+    """The API token with one of these keyed hashes."""
+    return connection.execute(select(db.token).where(db.token.c.digest.in_(digests))).first()
+
+
+def tokens(connection: Connection) -> Rows:
+    """All API tokens."""
+    return connection.execute(select(db.token).order_by(db.token.c.name)).all()
+
+
+def voucher(connection: Connection, digests: Sequence[str]) -> Any:
+    """The voucher whose PIN has one of these keyed hashes."""
+    return connection.execute(select(db.voucher).where(db.voucher.c.digest.in_(digests))).first()
+
+
+def vouchers(connection: Connection, after: str, limit: int, batch: str = "", serial: str = "") -> Rows:
+    """Vouchers in order of their serials, those after one of them."""
+    query = select(db.voucher).where(db.voucher.c.serial > after).order_by(db.voucher.c.serial)
+    if batch:
+        query = query.where(db.voucher.c.batch == batch)
+    if serial:
+        query = query.where(db.voucher.c.serial == serial)
+    return _page(connection, query, limit)
+
+
 def tariff_mark(connection: Connection) -> tuple[int, int]:
     """Changes whenever a tariff version or an activation was added."""
     newest = connection.execute(select(func.max(db.tariff_version.c.id))).scalar() or 0
@@ -229,6 +263,32 @@ def totals(connection: Connection) -> Rows:
         .order_by(table.c.currency)
     )
     return connection.execute(query).all()
+
+
+def live_by_kind(connection: Connection) -> Rows:
+    """How many sessions hold money, by service and protocol."""
+    table = db.session
+    # Both columns are JSON arrays whose beginning is fixed (aaa.store.codec): the first line's service
+    # opens the body, the protocol opens the head; reading more of a hundred thousand rows would cost seconds.
+    service = case(
+        *((table.c.body.like(f'[[[["{name}"%'), name) for name in ("voice", "data", "message", "event")), else_="none"
+    )
+    protocol = case((table.c.head.like('["radius"%'), "radius"), else_="diameter")
+    query = (
+        select(service.label("service"), protocol.label("protocol"), func.count().label("count"))
+        .where(table.c.state.in_(LIVE_STATES))
+        .group_by(service, protocol)
+    )
+    return connection.execute(query).all()
+
+
+def in_force(connection: Connection, at_us: int | None = None) -> list[tuple[str, int]]:
+    """Every tariff with its version in force, at an instant or by the newest activation."""
+    found: dict[str, int] = {}
+    for row in activations(connection):
+        if at_us is None or row.active_from <= at_us:
+            found.setdefault(row.tariff, row.version_id)
+    return sorted(found.items())
 
 
 def _page(connection: Connection, query: Select[Any], limit: int) -> Rows:

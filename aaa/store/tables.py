@@ -225,6 +225,32 @@ audit = Table(
     Column("detail", Text, nullable=False, server_default="{}"),
 )
 
+token = Table(
+    "token",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("digest", Text, nullable=False, unique=True),  # keyed hash; the token itself is shown once
+    Column("roles", Text, nullable=False),  # space-separated: read operate money admin
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+)
+
+voucher = Table(
+    "voucher",
+    metadata,
+    Column("serial", Text, primary_key=True),
+    Column("batch", Text, nullable=False, index=True),
+    Column("digest", Text, nullable=False, unique=True),  # keyed hash of the PIN, which is shown once
+    Column("amount", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("state", Text, nullable=False),  # active | used | blocked
+    Column("expires_at", BigInteger),
+    Column("account_id", BigInteger),  # who redeemed it
+    Column("redeemed_at", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+)
+
 node = Table(
     "node",
     metadata,

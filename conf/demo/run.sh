@@ -18,8 +18,7 @@ say "Start the server on loopback (log: var/aaad.log)"
 aaad --config "$config" 2> var/aaad.log &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+trap 'exit 0' INT TERM
 
 answers() {  # exit code 8: it answers and says what it still lacks, the tariff
     code=0

@@ -17,7 +17,7 @@ command = click.Group("config", help="The configuration file, offline.")
 _PASSWORD_IN_URL = re.compile(r"(://[^:/@]*:)[^@]*@")
 
 
-def load(options: Options) -> Any:
+def load(options: Options, checks_clients: bool = False) -> Any:
     """
     The configuration of the `--config` file and the environment.
 
@@ -28,7 +28,12 @@ def load(options: Options) -> Any:
     from aaa.errors import ConfigError  # noqa: PLC0415
 
     try:
-        return load_config(options.config, os.environ)
+        config = load_config(options.config, os.environ)
+        if checks_clients:
+            from aaa.server import configured_clients  # noqa: PLC0415
+
+            configured_clients(config)
+        return config
     except ConfigError as error:
         count = len(error.problems)
         message = f"{options.config}: {count} problem{'s' if count > 1 else ''}"
@@ -38,7 +43,7 @@ def load(options: Options) -> Any:
 @verb(command)
 def check(options: Options) -> None:
     """Check the configuration; exit code 3 and every problem when it cannot be used."""
-    config = load(options)
+    config = load(options, checks_clients=True)
     files = ", ".join(str(file) for file in config.files)
     if options.form == "table":
         print(f"{files}: sound")

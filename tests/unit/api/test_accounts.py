@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import World
+from tests.support.control import World
 
 
 def test_the_balance_shows_all_figures(world: World):

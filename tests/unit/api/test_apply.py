@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 
 from aaa.provision import parse
-
-from .conftest import FILE, World
+from tests.support.control import FILE, World
 
 
 def test_applying_twice_credits_once(world: World):
@@ -72,3 +71,13 @@ def test_a_nas_of_the_configuration_is_refused(world: World):
     )
 
     assert "f:2: [[nas]] name: edge is in the configuration file too" == answer.json()["errors"][0]["message"]
+
+
+def test_a_client_that_cannot_be_served_is_refused(world: World):
+    """The RADIUS face is asked before anything is written."""
+    text = '[[nas]]\nname = "n"\naddress = "10.0.0.9"\nsecret = "x"\nprofile = "fantasy"\n'
+    answer = world.api.post("/v1/apply", json={"text": text, "file": "f"})
+
+    assert answer.json()["errors"][0]["message"].startswith(
+        "f:5: [[nas]] profile: no profile 'fantasy', expected one of"
+    )

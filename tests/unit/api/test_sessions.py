@@ -5,8 +5,7 @@ from __future__ import annotations
 from sqlalchemy import create_engine, update
 
 from aaa.store import tables as db
-
-from .conftest import World
+from tests.support.control import World
 
 
 def test_running_sessions_are_listed_with_what_they_hold(world: World):

@@ -1,0 +1,193 @@
+"""
+The metrics of OPERATIONS section 6: names, and how they are read from plain counters.
+
+The hot path adds to dictionaries; everything Prometheus knows is made when somebody scrapes, on a thread
+of its own.  No label names a subscriber or an account.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from sqlalchemy import Engine
+
+from aaa.errors import StoreUnavailable
+from aaa.ops.histogram import Histogram
+from aaa.store import read, schema
+
+MICRO = 1_000_000
+Counters = Mapping[tuple[str, ...], int]
+Labels = tuple[str, ...]
+
+_OUTCOMES = {
+    "no_credit": "denied_no_credit",
+    "unknown_destination": "denied_no_rate",
+    "no_tariff": "denied_no_rate",
+    "destination_blocked": "denied_no_rate",
+    "limit_sessions": "denied_limit",
+    "limit_call": "denied_limit",
+    "limit_window": "denied_limit",
+    "limit_rate": "denied_limit",
+    "store_down": "denied_store",
+}
+_CODES = {"2": "accept", "3": "reject", "5": "accounting", "11": "challenge"}
+
+
+@dataclass
+class Sources:
+    """
+    Where the figures come from.
+
+    Args:
+        node: The node's counters, (kind, cause).
+        radius: The RADIUS face's counters: (requests, nas, code), (responses, nas, code, result),
+            (duplicates, nas, kind), (dropped, nas, reason).
+        gauges: Instantaneous figures by metric name.
+        reloads: Configuration reloads by result, (ok,) and (rejected,).
+        lag: How late the reactor came to work that was due.
+    """
+
+    engine: Engine
+    version: str
+    node: Mapping[tuple[str, str], int]
+    radius: Counters
+    gauges: Callable[[], Mapping[str, float]] = dict
+    reloads: Counters = field(default_factory=dict)
+    reloaded_at_s: Callable[[], float] = lambda: 0.0
+    lag: Histogram = field(default_factory=Histogram)
+    durations: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
+
+
+class Collector:
+    """Makes metric families of the sources, anew for every scrape."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        sources = self._sources
+        yield from _radius(dict(sources.radius))
+        yield from _node(dict(sources.node))
+        yield from _store(sources)
+        for name, value in sources.gauges().items():
+            yield GaugeMetricFamily(name, _HELP.get(name, name), value=value)
+        yield _counter("aaa_config_reloads", "Configuration reloads.", ("result",), dict(sources.reloads))
+        reloaded = "aaa_config_last_reload_success_timestamp_seconds"
+        yield GaugeMetricFamily(reloaded, "When the configuration was last taken up.", value=sources.reloaded_at_s())
+        yield _histogram("aaa_reactor_lag_seconds", "How late the reactor came to due work.", (), {(): sources.lag})
+        name = "aaa_radius_request_duration_seconds"
+        yield _histogram(name, "From datagram to answer.", ("code", "result"), dict(sources.durations))
+
+
+_HELP = {
+    "aaa_reply_cache_entries": "Answers kept for repeats of the same packet.",
+    "aaa_exposure_amount": "Money granted without a covering reservation.",
+}
+
+
+def _radius(counters: Counters) -> Iterator[Metric]:
+    by_kind: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
+    for (kind, nas, *rest), count in counters.items():
+        if kind == "requests":
+            by_kind[kind][nas, rest[0]] += count
+        elif kind == "responses":
+            by_kind[kind][nas, _CODES.get(rest[0], rest[0]), rest[1]] += count
+        elif kind == "duplicates":
+            by_kind[kind][nas,] += count
+        elif kind == "dropped":
+            by_kind[kind][rest[0],] += count
+        else:
+            by_kind["events"][kind, nas, rest[0] if rest else ""] += count
+    yield _counter("aaa_radius_requests", "Requests taken.", ("nas", "code"), by_kind["requests"])
+    yield _counter("aaa_radius_responses", "Answers sent.", ("nas", "code", "result"), by_kind["responses"])
+    yield _counter("aaa_radius_duplicates", "Repeats of a packet.", ("nas",), by_kind["duplicates"])
+    yield _counter("aaa_radius_dropped", "Packets not answered.", ("reason",), by_kind["dropped"])
+    yield _counter("aaa_radius_events", "Everything else counted.", ("kind", "nas", "cause"), by_kind["events"])
+
+
+def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
+    grants: dict[Labels, float] = defaultdict(float)
+    known: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
+    for (kind, cause), count in counters.items():
+        if kind == "granted":
+            grants["granted",] += count
+        elif kind == "denied":
+            grants[_OUTCOMES.get(cause, "denied_account"),] += count
+        elif kind == "overspend":
+            known[kind][cause,] += count / MICRO
+        elif kind in ("overrun", "expired"):
+            known[kind][cause,] += count
+        elif kind in ("late", "batches", "requests", "store_failed"):
+            known[kind][()] += count
+        else:
+            known["notices"][kind, cause] += count
+    # What must be alerted on when it first happens has to be there before: a rate needs two points.
+    known["overspend"].setdefault(("grant",), 0)
+    grants.setdefault(("denied_store",), 0)
+    known["late"].setdefault((), 0)
+    yield _counter("aaa_grants", "Requests for quota by outcome.", ("outcome",), grants)
+    yield _counter("aaa_overrun", "Units used beyond a grant.", ("cause",), known["overrun"])
+    yield _counter(
+        "aaa_overspend_amount",
+        "Money beyond available; cause=grant is a bug.",
+        ("cause",),
+        known["overspend"],
+    )
+    yield _counter("aaa_reservations_expired", "Sessions settled by their deadline.", ("cause",), known["expired"])
+    yield _counter("aaa_settlement_late", "Stops after the deadline.", (), known["late"])
+    yield _counter("aaa_commands", "Commands decided.", (), known["requests"])
+    yield _counter("aaa_store_batches", "Transactions of the batch.", (), known["batches"])
+    yield _counter("aaa_store_failures", "Batches the store did not take.", (), known["store_failed"])
+    yield _counter("aaa_notices", "Everything else counted.", ("kind", "cause"), known["notices"])
+
+
+def _store(sources: Sources) -> Iterator[Metric]:
+    """What only the store knows; without it these families have no samples and `aaa_store_up` is 0."""
+    reserved = GaugeMetricFamily("aaa_reserved_amount", "Money held now.", labels=["currency"])
+    accrued = GaugeMetricFamily("aaa_accrued_amount", "Money used and not posted yet.", labels=["currency"])
+    active = GaugeMetricFamily("aaa_sessions_active", "Sessions that hold money.", labels=["service", "protocol"])
+    tariffs = GaugeMetricFamily("aaa_tariff_version_info", "Version in force.", labels=["tariff", "version"])
+    revision: str | None = None
+    is_up = True
+    try:
+        with read.snapshot(sources.engine) as connection:
+            for row in read.totals(connection):
+                reserved.add_metric([row.currency], int(row.reserved) / MICRO)
+                accrued.add_metric([row.currency], int(row.accrued) / MICRO)
+            for row in read.live_by_kind(connection):
+                active.add_metric([row.service, row.protocol], row.count)
+            for name, version in read.in_force(connection):
+                tariffs.add_metric([name, str(version)], 1)
+        revision = schema.current(sources.engine)
+    except StoreUnavailable:
+        is_up = False
+    yield from (reserved, accrued, active, tariffs)
+    yield GaugeMetricFamily("aaa_store_up", "Whether the store answers.", value=float(is_up))
+    build = GaugeMetricFamily("aaa_build_info", "What runs.", labels=["version", "python", "schema"])
+    build.add_metric([sources.version, platform.python_version(), revision or "unknown"], 1)
+    yield build
+
+
+def _counter(name: str, text: str, labels: Labels, samples: Mapping[Any, float]) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in sorted(samples.items()):
+        family.add_metric([str(value) for value in values], count)
+    return family
+
+
+def _histogram(name: str, text: str, labels: Labels, samples: Mapping[Any, Histogram]) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for values, histogram in sorted(samples.items()):
+        family.add_metric(list(values), buckets=histogram.buckets(), sum_value=histogram.total)
+    return family

@@ -1,0 +1,243 @@
+"""Every command does what its noun and verb say, in the format and with the exit code promised."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from aaa.cli.main import NOUNS
+
+from .conftest import Shop
+
+
+def test_apply_says_what_it_did(shop: Shop):
+    """Created, changed, unchanged; the dry run names the objects."""
+    text = '[[account]]\nid = "carol"\ncurrency = "EUR"\ntariff = "retail"\n'
+    preview = shop.aaactl("apply", shop.file("c.toml", text), "--dry-run")
+    done = shop.aaactl("apply", shop.file("c.toml", text))
+    again = shop.aaactl("apply", shop.file("c.toml", text))
+
+    assert (0, "would have created account carol\ncreated 1, changed 0, unchanged 0\n") == (preview.code, preview.out)
+    assert "created 1, changed 0, unchanged 0\n" == done.out
+    assert "created 0, changed 0, unchanged 1\n" == again.out
+
+
+def test_apply_reads_the_files_it_names(shop: Shop):
+    """Rates and secrets lie beside the file, not on the server."""
+    shop.file("r.csv", "prefix,price\n49,0.01\n")
+    shop.file("s.txt", "hush\n")
+    text = '[[tariff]]\nname = "t"\ncurrency = "EUR"\nrates_file = "r.csv"\n'
+    text += '[[nas]]\nname = "n"\naddress = "10.9.0.1"\nsecret_file = "s.txt"\n'
+
+    assert "created 2, changed 0, unchanged 0\n" == shop.aaactl("apply", shop.file("t.toml", text)).out
+
+
+def test_a_refused_file_is_exit_code_1_with_every_line(shop: Shop):
+    """Refused whole; file, line, table and key on stderr."""
+    path = shop.file("bad.toml", '[[account]]\nid = "x"\ncurency = "EUR"\n')
+    refused = shop.aaactl("apply", path)
+    machine = shop.aaactl("-o", "json", "apply", path)
+
+    assert 1 == refused.code == machine.code
+    assert refused.err.startswith(f'{path}:3: [[account]] curency: unknown key; did you mean "currency"?')
+    assert [f'{path}:3: [[account]] curency: unknown key; did you mean "currency"?'] == json.loads(machine.err)[
+        "error"
+    ]["errors"]
+
+
+def test_balance_show_prints_money_objects(shop: Shop):
+    """Names that machines read: balance, reserved, available, buckets."""
+    shop.world.begin(seconds=60)
+    told = json.loads(shop.aaactl("balance", "show", "alice", "-o", "json").out)
+
+    assert {"amount": "9.400000", "currency": "EUR"} == told["available"]
+    assert ("10.000000", "0.600000", []) == (told["balance"]["amount"], told["reserved"]["amount"], told["buckets"])
+
+
+def test_a_top_up_is_idempotent_and_a_conflict_is_exit_code_5(shop: Shop):
+    """The same key twice moves once; another amount under it is refused."""
+    first = shop.aaactl("balance", "topup", "alice", "5.00", "--idempotency-key", "k", "-o", "json")
+    again = shop.aaactl("balance", "topup", "alice", "5.00", "--idempotency-key", "k", "-o", "json")
+    other = shop.aaactl("balance", "topup", "alice", "6.00", "--idempotency-key", "k", "-o", "json")
+
+    assert "15.000000" == json.loads(first.out)["balance"]["amount"] == json.loads(again.out)["balance"]["amount"]
+    assert (5, "conflict") == (other.code, json.loads(other.err)["error"]["code"])
+
+
+def test_an_adjustment_takes_negative_amounts_and_demands_a_reason(shop: Shop):
+    """No silent balance edit."""
+    without = shop.aaactl("balance", "adjust", "alice", "-1.50")
+    done = shop.aaactl("balance", "adjust", "alice", "-1.50", "--reason", "billed twice", "-o", "json")
+    history = json.loads(shop.aaactl("balance", "history", "alice", "-o", "json").out)
+
+    assert (2, 0) == (without.code, done.code)
+    assert ("-1.500000", "adjust", 2) == (history[0]["amount"]["amount"], history[0]["cause"], len(history))
+
+
+def test_sessions_are_listed_killed_and_settled(shop: Shop):
+    """A kill that no Stop confirms says so; settling ends it."""
+    number = shop.world.begin()
+    (listed,) = json.loads(shop.aaactl("session", "list", "-o", "json").out)
+    killed = shop.aaactl("session", "kill", number, "--yes", "--wait", "0.1")
+    settled = shop.aaactl("session", "settle", number, "--yes", "-o", "json")
+    again = shop.aaactl("session", "settle", number, "--yes")
+
+    assert (number, "alice") == (listed["id"], listed["account"])
+    assert 1 == killed.code
+    assert "no Stop of session" in killed.err
+    assert (0, "expired", 5) == (settled.code, json.loads(settled.out)["state"], again.code)
+
+
+def test_destructive_commands_ask(shop: Shop, monkeypatch):
+    """Without --yes and without an answer nothing is done."""
+    number = shop.world.begin()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+
+    assert 130 == shop.aaactl("session", "kill", number).code
+    assert "held" == json.loads(shop.aaactl("session", "show", number, "-o", "json").out)["state"]
+
+
+def test_verify_is_exit_code_8_on_a_mismatch(shop: Shop):
+    """A script needs nothing but the code."""
+    sound = shop.aaactl("ledger", "verify", "-o", "json")
+    shop.world.store.provision(
+        lambda connection: connection.exec_driver_sql("UPDATE account SET reserved = 7 WHERE name = 'bob'")
+    )
+    broken = shop.aaactl("ledger", "verify", "-o", "json")
+
+    assert (0, 0) == (sound.code, json.loads(sound.out)["mismatches"])
+    assert {"accounts": 2, "entries": "10.000000", "balances": "10.000000", "reservations": "0.000000"} == {
+        key: value
+        for key, value in json.loads(sound.out)["currencies"]["EUR"].items()
+        if key not in ("reserved", "mismatches")
+    }
+    assert (8, 1) == (broken.code, json.loads(broken.out)["mismatches"])
+
+
+def test_health_is_0_ready_8_not_ready(shop: Shop):
+    """The container's health check."""
+    ready = shop.aaactl("server", "health")
+    shop.aaactl("server", "drain")
+    drained = shop.aaactl("server", "health", "-o", "json")
+    shop.aaactl("server", "undrain")
+
+    assert (0, 8, 0) == (ready.code, drained.code, shop.aaactl("server", "health").code)
+    assert {"name": "drained", "ok": False, "detail": "draining"} in json.loads(drained.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["account", "show", "nobody"], 4),
+        (["session", "show", "12"], 4),
+        (["tariff", "show", "gold"], 4),
+        (["account", "create", "alice", "--currency", "EUR", "--tariff", "retail"], 5),
+        (["account", "create", "x", "--currency", "EUR", "--tariff", "gold"], 1),
+        (["account", "show"], 2),
+        (["acount"], 2),
+        (["apply", "no-such-file.toml"], 4),
+        (["server", "reload"], 6),
+    ],
+)
+def test_exit_codes(shop: Shop, arguments, code):
+    """Each way to fail has its own (OPERATIONS section 2)."""
+    assert code == shop.aaactl(*arguments).code
+
+
+def test_errors_are_json_when_asked(shop: Shop):
+    """Before the noun and after the verb alike."""
+    before = shop.aaactl("-o", "json", "account", "show", "nobody")
+    after = shop.aaactl("account", "show", "nobody", "-o", "json")
+
+    assert {"error": {"code": "not_found", "message": "no account nobody"}} == json.loads(before.err)
+    assert before == after
+
+
+def test_every_format_has_the_same_rows(shop: Shop):
+    """Table, JSON, JSON lines, CSV."""
+    names = ["alice", "bob"]
+    table = shop.aaactl("account", "list").out.splitlines()
+    lines = [json.loads(line)["id"] for line in shop.aaactl("account", "list", "-o", "jsonl").out.splitlines()]
+    rows = list(csv.DictReader(io.StringIO(shop.aaactl("account", "list", "-o", "csv").out)))
+
+    assert names == [account["id"] for account in json.loads(shop.aaactl("account", "list", "-o", "json").out)]
+    assert names == lines == [row["id"] for row in rows] == [line.split("\t")[0] for line in table[1:]]
+    assert "10.000000" == rows[0]["balance"]
+    assert "[]\n" == shop.aaactl("session", "list", "-o", "json").out
+
+
+def test_lists_follow_all_pages(shop: Shop, monkeypatch):
+    """Nothing is cut off at a page."""
+    monkeypatch.setattr("aaa.cli.client.PAGE", 3)
+    more = "".join(f'[[account]]\nid = "p{n:02}"\ncurrency = "EUR"\ntariff = "retail"\n' for n in range(10))
+    shop.aaactl("apply", shop.file("p.toml", more))
+
+    assert 12 == len(json.loads(shop.aaactl("account", "list", "-o", "json").out))
+    assert 5 == len(json.loads(shop.aaactl("account", "list", "-o", "json", "--limit", "5").out))
+
+
+def test_explanations_can_be_read(shop: Shop):
+    """Prefix, pulses, price; and how long the account could call."""
+    told = shop.aaactl("rate", "explain", "alice", "020", "--duration", "90", "--nas", "sbc")
+    quoted = shop.aaactl("rate", "quote", "retail", "4420", "-o", "json")
+
+    assert 0 == told.code
+    assert {"020 is 4420", "price  0.9000 EUR", "affordable now  1000 seconds"} <= set(told.out.splitlines())
+    assert "0.600000" == json.loads(quoted.out)["price"]["amount"]
+
+
+def test_a_cdr_is_listed_and_explained(shop: Shop):
+    """What a customer asks about."""
+    number = shop.world.begin()
+    shop.world.end(seconds=30)
+    (cdr,) = json.loads(shop.aaactl("cdr", "list", "--account", "alice", "-o", "json").out)
+
+    assert ("0.300000", 30) == (cdr["amount"]["amount"], cdr["used"])
+    assert "30 x 1 at 0.6 per 60s" in shop.aaactl("cdr", "explain", number).out
+    assert 1 == len(json.loads(shop.aaactl("ledger", "explain", "alice", number, "-o", "json").out))
+    assert "[]\n" == shop.aaactl("cdr", "unrated", "-o", "json").out
+
+
+def test_subscriptions_are_managed(shop: Shop, monkeypatch):
+    """Passwords come from standard input, never from the arguments."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\n"))
+    added = shop.aaactl("subscription", "add", "bob", "username", "bob", "--password-stdin", "-o", "json")
+    removed = shop.aaactl("subscription", "remove", "bob", "username", "bob", "--yes")
+
+    assert (["clear"], 0) == (json.loads(added.out)["proves_by"], removed.code)
+    assert "[]\n" == shop.aaactl("subscription", "list", "bob", "-o", "json").out
+
+
+def test_a_tariff_is_activated_and_rolled_back(shop: Shop):
+    """Versions stay; an activation says which is in force."""
+    newer = '[[tariff]]\nname = "retail"\ncurrency = "EUR"\n[[tariff.rate]]\nprefix = "44"\nprice = "0.90"\n'
+    shop.world.now_us += 1_000_000
+    shop.aaactl("apply", shop.file("n.toml", newer))
+    shop.world.now_us += 1_000_000
+    before = json.loads(shop.aaactl("tariff", "show", "retail", "-o", "json").out)
+    back = json.loads(shop.aaactl("tariff", "rollback", "retail", "--yes", "-o", "json").out)
+    exported = json.loads(shop.aaactl("tariff", "export", "retail").out)
+
+    assert (2, 1) == (before["in_force"], back["in_force"])
+    assert "retail" == exported["name"]
+
+
+def test_the_audit_reason_travels(shop: Shop):
+    """`--reason` before the noun goes into the audit log."""
+    shop.aaactl("--reason", "fraud", "account", "suspend", "alice")
+
+    assert "fraud" == shop.world.get("audit")["items"][0]["reason"]
+
+
+@pytest.mark.parametrize("noun", [noun for noun in NOUNS if noun != "apply"])
+def test_every_verb_has_help(noun):
+    """Nobody must read the source to use it."""
+    import importlib
+
+    group = importlib.import_module(f"aaa.cli.commands.{noun}").command
+
+    assert group.commands
+    assert all(verb.help for verb in group.commands.values())
