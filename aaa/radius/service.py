@@ -76,7 +76,6 @@ class RadiusService:
         self.tickets = Tickets(keys)
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.dedup = Dedup()
-        self.flushes_again = False
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
         self.authenticator = Authenticator(keys, self.pool)
@@ -179,11 +178,12 @@ class RadiusService:
         self.counters["dropped", request.nas.name, reason] += 1
 
     def flush(self) -> None:
-        """Have everything that was served committed and answered, and what its answers submitted."""
+        """Have everything that was served committed and answered."""
         self.node.flush()
-        while self.flushes_again:
-            self.flushes_again = False
-            self.node.flush()
+
+    def flush_later(self) -> None:
+        """Have what an answer submitted committed too, when the reactor has done with that answer."""
+        self._call_from_thread(self.flush)
 
     def stop(self) -> None:
         """End the password threads."""

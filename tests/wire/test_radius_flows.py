@@ -42,7 +42,7 @@ class Flow:
         self.ports = FakePort(checks.AUTH), FakePort(checks.ACCT)
         self.service = RadiusService(
             self.server.node,
-            StoreDirectory(self.server.store, self.clock),
+            StoreDirectory(self.server.store, self.clock, self.server.node.flush),
             Clients([nas_from({**TABLE, **settings}, {}, {**SHIPPED, "hotspot-by-time": BY_TIME})]),
             KEYS,
             lambda work, *rest: work(*rest),
@@ -270,3 +270,27 @@ def test_r8_freeswitch_with_the_modules_own_fields(flow):
     fs.server.node.sweep()
 
     assert fs.figures == (9.8, 0.0)
+
+
+def test_a_proxys_call_lasts_from_answer_to_bye_by_its_event_times(flow):
+    """DIGEST R-VOIP-20: no Acct-Session-Time is ever sent."""
+    proxy = flow("10.00", "0.60", profile="kamailio", authorize_without_credentials=True)
+    call = (44, "a84b4c76e66710@pc33")
+    accept = proxy.access(call, (30, "sip:442079460001@pbx.example"), password=None)
+    assert accept[a.SIP_AVP] == b"credit_time#999"
+    start_s = proxy.clock() // 1_000_000
+    proxy.clock.at(7)
+    proxy.account(1, call, (55, start_s + 5), (6, 15))
+    proxy.clock.at(82)
+    proxy.account(2, call, (55, start_s + 80), (6, 15))
+
+    assert proxy.figures == (9.25, 0.0)
+
+
+def test_a_proxys_failed_call_releases_what_was_held(flow):
+    proxy = flow("10.00", "0.60", profile="kamailio", authorize_without_credentials=True)
+    call = (44, "a84b4c76e66710@pc33")
+    proxy.access(call, (30, "442079460001"), password=None)
+    proxy.account(15, call, (6, 15))
+
+    assert proxy.figures == (10.0, 0.0)
