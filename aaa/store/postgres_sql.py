@@ -50,7 +50,8 @@ INSERTS = (
     + f" WHERE {GATE})"
 )
 UPDATES = (
-    "u AS (UPDATE session s SET state=x.state, deadline=x.deadline, accrued=x.accrued, reserved=x.reserved, body=x.body "
+    "u AS (UPDATE session s SET state=x.state, deadline=x.deadline, accrued=x.accrued, reserved=x.reserved, "
+    "body=x.body "
     "FROM "
     + _unnest(
         20,
