@@ -33,8 +33,9 @@ from aaa.provision.credentials import unsealed_nas
 from aaa.radius.clients import Clients, nas_from
 from aaa.radius.server import RadiusServer
 from aaa.store.emergency import ensure_emergency_account
+from aaa.store.open import open_store
+from aaa.store.port import Failed
 from aaa.store.read import open_reader
-from aaa.store.sqlite import SqliteStore
 
 SWEEP_S = 1.0
 PURGE_S = 60.0
@@ -93,11 +94,11 @@ class Server:
         self._errors: deque[str] = deque(maxlen=ERRORS_KEPT)
         self._started_us = system_clock()
         self._is_stopping = False
-        self.store = SqliteStore(config.store.url)
+        self.store = open_store(config.store.url, reactor)
         ensure_emergency_account(self.store, system_clock())
         number = self.store.new_node(config.server.node, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
-        self.directory = StoreDirectory(self.store, system_clock)
+        self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
         self.control = NodeControl(self.node, reactor.callFromThread, self._provisioned, self._describe)
         self.radius = RadiusServer(
             self.node, self.directory, self._clients(config), keys, is_serving=lambda: self.node.is_store_up
@@ -207,10 +208,14 @@ class Server:
     def _drain(self, deadline_us: int) -> None:
         """Serve running sessions until there are none, at most until the deadline."""
         self.node.flush()
-        if self.store.live_sessions() == 0 or system_clock() >= deadline_us:
-            self.stop()
-            return
-        self._reactor.callLater(0.5, self._drain, deadline_us)
+
+        def counted(live: int | Failed) -> None:
+            if live == 0 or system_clock() >= deadline_us:
+                self.stop()
+            else:
+                self._reactor.callLater(0.5, self._drain, deadline_us)
+
+        self.store.live_sessions(counted)
 
     def _on_hangup(self) -> None:
         self._supervisor.reloading()
@@ -245,7 +250,7 @@ class Server:
 
     def _purge(self) -> None:
         now = system_clock()
-        self.store.purge(now - self.config.retention.session_closed * 1_000_000, now, PURGE_MOST)
+        self.store.purge(now - self.config.retention.session_closed * 1_000_000, now, PURGE_MOST, _ignore)
 
     # -- what others ask --------------------------------------------------------------------------
 
@@ -287,3 +292,7 @@ class Server:
         self._errors.append(text)
         sys.stderr.write(f"aaad: {text}\n")
         traceback.print_exception(error, limit=-8)
+
+
+def _ignore(_count: int | Failed) -> None:
+    """A purge that failed is tried again at the next turn."""

@@ -17,8 +17,11 @@ from rating.units import UNIT_OF_SERVICE
 
 REQUIRED = ("destination", "answered_at", "used")
 OPTIONAL = ("service", "direction", "rating_group")
-USED_MAX = 2**63 - 1
-EPOCH_MAX_S = 253_402_300_799  # the end of the year 9999
+WHOLE_MAX = 2**63 - 1
+SECONDS_MAX = 366 * 86_400
+"""The longest call that bulk rating believes."""
+
+INSTANT_MAX_US = 7_258_118_400 * SECOND_US  # the year 2200
 
 _UNITS_DIGITS_MAX = 19
 
@@ -73,16 +76,17 @@ def rate_call(tariff: Tariff, call: FinishedCall) -> RatedCall:
         return RatedCall(None, error="unknown destination")
     if plan.blocked:
         return RatedCall(plan, error="destination blocked")
+    if plan.unit == "seconds" and call.used > SECONDS_MAX:
+        return RatedCall(plan, error="used: longer than a year")
     return RatedCall(plan, price(plan, call.answered_us, call.used))
 
 
 def _instant(value: Any) -> int:
-    if isinstance(value, str) and not value.isdigit():
-        return _iso_instant(value)
-    seconds = _whole("answered_at", value)
-    if seconds > EPOCH_MAX_S:
-        raise ValueError(f"answered_at: {seconds} is no instant in seconds since 1970")
-    return seconds * SECOND_US
+    is_text = isinstance(value, str) and value != "" and not value.isdigit()
+    at_us = _iso_instant(value) if is_text else _whole("answered_at", value) * SECOND_US
+    if not 0 <= at_us < INSTANT_MAX_US:
+        raise ValueError(f"answered_at: {value} is not between 1970 and 2200")
+    return at_us
 
 
 @lru_cache(4_096)
@@ -99,6 +103,6 @@ def _iso_instant(text: str) -> int:
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _UNITS_DIGITS_MAX:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= USED_MAX:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= WHOLE_MAX:
         raise ValueError(f"{name}: {value!r:.40} is no whole number" if value not in (None, "") else f"{name}: missing")
     return value

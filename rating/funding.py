@@ -74,8 +74,8 @@ def fund(
         `parts` is a prefix of the result; held_micro <= funds whenever the total is above 0
         (tests/property/test_rating_funding.py).
     """
-    usable = _usable(plan, buckets, destination)
-    if not usable and all(source == MONEY for source, _ in parts):
+    usable = _usable(plan, buckets, destination) if buckets else []
+    if not usable and (not parts or all(source == MONEY for source, _ in parts)):
         total = grant(plan, earliest_us, latest_us, funds_micro, cap)
         return Funding((), total, held_price(plan, earliest_us, latest_us, total))
     extended = _extend(plan, earliest_us, parts, usable, cap)

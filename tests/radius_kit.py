@@ -57,9 +57,7 @@ class FakeNode:
         elif isinstance(command, Event):
             answer = Ack(Outcome.DONE, 0, 0, 10_000_000, "EUR")
         else:
-            answer = (
-                self.script(command, account_id) if self.script.__name__ == "all_commands" else Ack(Outcome.DONE, 1)
-            )
+            answer = self.on_report(command)
         self.waiting.append((reply, answer if self.is_up else Denial(Reason.STORE_DOWN)))
 
     def restart_nas(self, identity, event_us, reply):
@@ -176,7 +174,11 @@ class Bench:
         return read_reply(self.send(request, checks.ACCT, address), request, secret)
 
     def dropped(self) -> dict[str, int]:
-        return {key[2]: count for key, count in self.service.counters.items() if key[0] == "dropped"}
+        found: Counter[str] = Counter()
+        for key, count in self.service.counters.items():
+            if key[0] == "dropped":
+                found[key[2]] += count
+        return dict(found)
 
 
 class Reply:

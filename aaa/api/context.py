@@ -93,7 +93,7 @@ class ApiContext:
         with self._lock:
             if self._tariffs is None or mark != self._tariff_mark:
                 # A new book instead of a reload: other threads go on reading the old one.
-                self._tariffs = TariffBook(TariffReader(self.engine))  # type: ignore[arg-type]
+                self._tariffs = TariffBook(TariffReader(self.engine))
                 self._tariff_mark = mark
             return self._tariffs
 

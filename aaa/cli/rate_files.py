@@ -17,7 +17,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,14 +26,12 @@ from rating.bulk import REQUIRED, RatedCall, parse_call, rate_call
 from rating.money import format_money
 from rating.tariff import Tariff
 
-BLOCK_RECORDS = 2_000
+BLOCK_LENGTH = 1 << 17
+BLOCK_LENGTH_MAX = 1 << 22
 BLOCKS_AHEAD = 4
 """Blocks in flight per process: enough to keep it busy, few enough to keep memory small."""
 
 RESULT_COLUMNS = ("charge", "currency", "tariff", "tariff_version", "prefix", "destination_name", "rating_error")
-
-Block = list[Any]
-"""Records of one block: CSV rows as lists, or JSON lines as text."""
 
 
 @dataclass
@@ -79,12 +76,12 @@ def rate_file(
         with open(path, "rb") as raw:
             counted = _Counted(raw)
             text = io.TextIOWrapper(io.BufferedReader(counted, 1 << 20), "utf-8-sig", newline="")
-            header, records = _records(text, str(path))
+            header = None if str(path).endswith((".jsonl", ".ndjson")) else _header(text, str(path))
             rater = _Rater(tariff, header)
             if header is not None:
                 out.write(_csv_text([rater.columns]))
             seen = 0
-            for block in _rated_blocks(rater, _blocks(records), processes):
+            for block in _rated_blocks(rater, _blocks(text, header is not None), processes):
                 out.write(block[0])
                 summary.add(block[1])
                 if progress is not None:
@@ -120,31 +117,31 @@ class _Rater:
         self._kept = [place for place, column in enumerate(header or []) if column not in RESULT_COLUMNS]
         self.columns = [*((header or [])[place] for place in self._kept), *RESULT_COLUMNS]
 
-    def rate(self, block: Block) -> tuple[str, Summary]:
+    def rate(self, block: str) -> tuple[str, Summary]:
         """Rate the records of a block: the text to write and what it sums to."""
         summary = Summary()
         text = self._rate_rows(block, summary) if self._header is not None else self._rate_lines(block, summary)
         return text, summary
 
-    def _rate_rows(self, rows: list[list[str]], summary: Summary) -> str:
+    def _rate_rows(self, block: str, summary: Summary) -> str:
         header, kept, width = self._header or [], self._kept, len(self._header or [])
         rated = []
-        for row in rows:
+        for row in filter(None, csv.reader(io.StringIO(block, newline=""), strict=True)):
             result = self._results(dict(zip(header, row, strict=False)), len(row) == width, summary)
             padded = row if len(row) >= width else [*row, *[""] * (width - len(row))]
             rated.append([*(padded[place] for place in kept), *result])
         return _csv_text(rated)
 
-    def _rate_lines(self, lines: list[str], summary: Summary) -> str:
+    def _rate_lines(self, block: str, summary: Summary) -> str:
         written = []
-        for line in lines:
+        for line in filter(str.strip, block.splitlines()):
             try:
                 record = json.loads(line)
             except ValueError:
                 record = None
             is_record = isinstance(record, dict)
             result = self._results(record if is_record else {}, is_record, summary)
-            fields = record if is_record else {"record": line.rstrip("\r\n")}
+            fields = record if is_record else {"record": line}
             written.append(json.dumps({**fields, **dict(zip(RESULT_COLUMNS, result, strict=True))}, ensure_ascii=False))
         return "".join(f"{line}\n" for line in written)
 
@@ -168,24 +165,31 @@ class _Rater:
             return RatedCall(None, error=str(error))
 
 
-def _records(text: TextIO, path: str) -> tuple[list[str] | None, Iterator[Any]]:
-    """The header (None for JSON lines) and the records of a file."""
-    if path.endswith((".jsonl", ".ndjson")):
-        return None, (line for line in text if line.strip())
-    rows = csv.reader(text, strict=True)
-    header = [column.strip() for column in next(rows, [])]
+def _header(text: TextIO, path: str) -> list[str]:
+    """The columns of a CSV file."""
+    header = [column.strip() for column in next(csv.reader(text, strict=True), [])]
     missing = [column for column in REQUIRED if column not in header]
     if missing:
         raise ConfigError([f"{path}:1: missing column {column}" for column in missing])
-    return header, (row for row in rows if row)
+    return header
 
 
-def _blocks(records: Iterator[Any]) -> Iterator[Block]:
-    while block := list(islice(records, BLOCK_RECORDS)):
-        yield block
+def _blocks(text: TextIO, is_csv: bool) -> Iterator[str]:
+    """
+    Cut the text between records, without reading them: that is the other processes' work.
+
+    A CSV record may span lines inside quotes, so a block goes on until its quotes are even.
+    """
+    while lines := text.readlines(BLOCK_LENGTH):
+        length, quotes = sum(map(len, lines)), sum(line.count('"') for line in lines)
+        while is_csv and quotes % 2 and length < BLOCK_LENGTH_MAX and (line := text.readline()):
+            lines.append(line)
+            length += len(line)
+            quotes += line.count('"')
+        yield "".join(lines)
 
 
-def _rated_blocks(rater: _Rater, blocks: Iterator[Block], processes: int) -> Iterator[tuple[str, Summary]]:
+def _rated_blocks(rater: _Rater, blocks: Iterator[str], processes: int) -> Iterator[tuple[str, Summary]]:
     """Rate blocks in order, with a bounded number of them under way."""
     if processes <= 1:
         yield from map(rater.rate, blocks)
@@ -209,7 +213,7 @@ def _begin(rater: _Rater) -> None:
     _rater = rater
 
 
-def _rate_block(block: Block) -> tuple[str, Summary]:
+def _rate_block(block: str) -> tuple[str, Summary]:
     if _rater is None:
         raise AssertionError("the process was not begun")
     return _rater.rate(block)

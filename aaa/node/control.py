@@ -55,15 +55,22 @@ class NodeControl:
     def provision(self, work: Callable[[Any], Any], forgets: bool = True) -> Future[Any]:
         """Run `work(connection)` in one write transaction, then forget what was cached."""
 
-        def run(future: Future[Any]) -> None:
-            self._node.flush()
-            result = self._node.store.provision(work)
-            if forgets:
-                self._node.forget()
-                self._forget()
-            future.set_result(result)
+        store = self._node.store
+        if store.is_single_writer:
+            return self.call(lambda: self._provisioned(store.provision(work), forgets))
+        done: Future[Any] = Future()
+        try:
+            result = store.provision(work)
+        except BaseException as error:
+            done.set_exception(error)
+            return done
+        return self.call(lambda: self._provisioned(result, forgets))
 
-        return self._in_reactor(run)
+    def _provisioned(self, result: Any, forgets: bool) -> Any:
+        if forgets:
+            self._node.forget()
+            self._forget()
+        return result
 
     def status(self) -> Future[dict[str, Any]]:
         """Queue depths, cache sizes, counters and what the composition root adds."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from aaa.engine.ports import Subscriber
-from aaa.errors import StoreUnavailable
-from aaa.store.sqlite import SqliteStore
+from aaa.store.port import Failed, Store
 
-MISS_SECONDS_US = 5_000_000
+MISS_US = 5_000_000
+
+Identity = tuple[str, str]
 
 
 class StoreDirectory:
@@ -19,23 +20,30 @@ class StoreDirectory:
 
     An identity that does not exist is remembered for 5 s, so that a guesser does not reach the store
     with every packet and a new subscriber is found soon.
+
+    Args:
+        wake: Called after an answer that came later than the question: what it submitted wants a flush.
     """
 
-    def __init__(self, store: SqliteStore, now_us: Callable[[], int], entries_max: int = 200_000) -> None:
+    def __init__(
+        self, store: Store, now_us: Callable[[], int], wake: Callable[[], None], entries_max: int = 200_000
+    ) -> None:
         self._store = store
         self._now_us = now_us
+        self._wake = wake
         self._entries_max = entries_max
-        self._found: dict[tuple[str, str], Subscriber] = {}
-        self._missing: dict[tuple[str, str], int] = {}
+        self._found: dict[Identity, Subscriber] = {}
+        self._missing: dict[Identity, int] = {}
 
-    def find(self, identities: Sequence[tuple[str, str]], found: Callable[[Subscriber | None], None]) -> None:
+    def find(self, identities: Sequence[Identity], found: Callable[[Subscriber | None], None]) -> None:
         """Call `found` with the first identity that exists, or None (also when the store is down)."""
-        for identity in identities:
+        for position, identity in enumerate(identities):
             subscriber = self._found.get(identity)
-            if subscriber is None:
-                subscriber = self._load(identity)
             if subscriber is not None:
                 found(subscriber)
+                return
+            if self._now_us() >= self._missing.get(identity, 0):
+                self._ask(identity, identities[position + 1 :], found)
                 return
         found(None)
 
@@ -44,20 +52,26 @@ class StoreDirectory:
         self._found.clear()
         self._missing.clear()
 
-    def _load(self, identity: tuple[str, str]) -> Subscriber | None:
-        until = self._missing.get(identity)
-        now = self._now_us()
-        if until is not None and now < until:
-            return None
-        try:
-            subscriber = self._store.subscriber((identity,))
-        except StoreUnavailable:
-            return None
-        if len(self._found) >= self._entries_max or len(self._missing) >= self._entries_max:
-            self.forget()
-        if subscriber is None:
-            self._missing[identity] = now + MISS_SECONDS_US
-            return None
-        self._missing.pop(identity, None)
-        self._found[identity] = subscriber
-        return subscriber
+    def _ask(self, identity: Identity, others: Sequence[Identity], found: Callable[[Subscriber | None], None]) -> None:
+        is_asking = True
+
+        def answered(answer: Subscriber | Failed | None) -> None:
+            if isinstance(answer, Failed):
+                found(None)
+            elif answer is None:
+                self._room(self._missing)
+                self._missing[identity] = self._now_us() + MISS_US
+                self.find(others, found)
+            else:
+                self._room(self._found)
+                self._found[identity] = answer
+                found(answer)
+            if not is_asking:
+                self._wake()
+
+        self._store.subscriber(identity, answered)
+        is_asking = False
+
+    def _room(self, entries: dict[Identity, Subscriber] | dict[Identity, int]) -> None:
+        if len(entries) >= self._entries_max:
+            entries.pop(next(iter(entries)))

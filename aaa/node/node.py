@@ -41,8 +41,7 @@ from aaa.node.desk import Desk, Reply, Request
 from aaa.node.lane import LockLane
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import NOBODY, Batch, Stage
-from aaa.store.port import Committed, Failed, Loaded
-from aaa.store.sqlite import SqliteStore
+from aaa.store.port import Committed, Failed, Loaded, Store
 
 SESSION_BITS = 40
 RESTART_REPEAT_US = 60_000_000
@@ -63,7 +62,7 @@ class ChargingNode:
 
     def __init__(
         self,
-        store: SqliteStore,
+        store: Store,
         tariffs: TariffBook,
         clock: Callable[[], int],
         number: int,
@@ -87,6 +86,7 @@ class ChargingNode:
         self._waiting: list[Request] = []
         self._restart_replies: list[Callable[[bool], None]] = []
         self._is_busy = False
+        self._is_pumping = False
 
     # -- the port ---------------------------------------------------------------------------------
 
@@ -131,29 +131,30 @@ class ChargingNode:
 
     def flush(self) -> None:
         """Let the pump work: load what waits, commit what has gathered."""
+        if self._is_pumping:
+            return
+        self._is_pumping = True
         while not self._is_busy and (self._waiting or self.desk.batch):
             if self._waiting:
                 self._load()
             else:
                 self._commit()
+        self._is_pumping = False
 
-    def sweep(self, most: int = 500) -> int:
-        """Expire sessions whose deadline has passed; returns how many were due (L7)."""
+    def sweep(self, most: int = 500) -> None:
+        """Expire sessions whose deadline has passed (L7)."""
         now = self._clock()
         self._expire_waiting(now)
         for key in [key for key, (_, deadline) in self.early.items() if deadline <= now]:
             del self.early[key]
         self.flush()
-        if self._is_busy:
-            return 0
-        try:
-            due = self.store.due(now, most)
-        except StoreUnavailable:
-            return 0
-        for number in due:
-            self.submit(Expire(f"#{number}"), None, _ignore)
-        self.flush()
-        return len(due)
+        self.store.due(now, most, self._expire)
+
+    def _expire(self, due: list[int] | Failed) -> None:
+        if not isinstance(due, Failed):
+            for number in due:
+                self.submit(Expire(f"#{number}"), None, _ignore)
+            self.flush()
 
     def forget(self) -> None:
         """Drop all caches and take up new tariffs: the store was changed by provisioning."""
@@ -184,6 +185,7 @@ class ChargingNode:
                     self._waiting.append(request)  # dropped meanwhile: it has to be read after all
                 else:
                     self._take_up(request, found)
+            self.flush()
 
         self.store.load(wanted, self.tariffs, done)
 
@@ -230,6 +232,7 @@ class ChargingNode:
                 self._batch_failed(batch, outcome, restarts)
             else:
                 self._batch_done(batch, outcome, restarts)
+            self.flush()
 
         self.store.commit(batch, self._clock(), done)
 
@@ -241,6 +244,7 @@ class ChargingNode:
             self._lost(batch.pop(number))
         if not self.desk.batch:
             self.cache.trim()
+        self.flush()  # the next batch is on its way before the answers of this one are made
         for stage in batch.values():
             self.answer(stage.requests)
         for reply in restarts:

@@ -5,16 +5,26 @@ The tariff versions this node prices with (S17): which one is in force when, and
 from __future__ import annotations
 
 from bisect import bisect_right
+from typing import Protocol
 
-from aaa.store.sqlite import SqliteStore
 from rating.loader import load
 from rating.tariff import Tariff
+
+
+class TariffSource(Protocol):
+    """Where tariff versions come from: a store, or its reporting connection."""
+
+    def tariff_documents(self) -> list[tuple[int, str]]:
+        """Versions: number and document."""
+
+    def activations(self) -> list[tuple[str, int, int]]:
+        """Activations: tariff, from when, which version; by tariff and instant."""
 
 
 class TariffBook:
     """Every activated version, loaded from the store; versions never change once loaded."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: TariffSource) -> None:
         self._store = store
         self._versions: dict[int, Tariff] = {}
         self._from: dict[str, list[int]] = {}

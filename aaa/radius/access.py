@@ -80,7 +80,9 @@ class AccessFlow:
         attributes = request.packet.attributes
         if service.authenticator.has_proof(attributes):
             decided = partial(self._decided, request, ask, ticket, subscriber)
-            service.authenticator.verify(request.nas, request.packet, subscriber, request.now_us, decided)
+            service.authenticator.verify(
+                request.nas, request.packet, request.secret, subscriber, request.now_us, decided
+            )
             return
         self._decided(request, ask, ticket, subscriber, self._without_proof(request, ticket, subscriber))
 
@@ -148,6 +150,8 @@ class AccessFlow:
             keys = (*keys, f"#{ticket.session_id}")
             asked_as = Identity(f"g{ticket.grant}")
         command = access.begin(ask, nas, keys, asked_as, subscriber.value if subscriber else "")
+        if nas.refill == "interim":
+            command = command._replace(policy=self._service.limits.policy(nas))
         if is_emergency:
             command = command._replace(emergency=True)
         account_id = subscriber.account_id if subscriber else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Answer, Begin, Denial, End, Reason, Update
+from aaa.engine.model import Answer, Begin, Denial, End, Grant, Reason, Update
 from aaa.engine.ports import Subscriber
 from aaa.radius import attributes as a
 from aaa.radius.packet import ACCOUNTING_RESPONSE
@@ -107,6 +107,8 @@ class AccountingFlow:
                 self._service.flushes_again = True
                 return
         self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
+        if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, Grant | Denial):
+            self._service.limits.after_report(request, command, answer)
 
     def _restarted(self, request: Request, is_durable: bool) -> None:
         if is_durable:

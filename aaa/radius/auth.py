@@ -54,7 +54,9 @@ Done = Callable[[Verdict], None]
 
 ACCEPTED = Verdict(Outcome.ACCEPTED)
 OVERLOADED = Verdict(Outcome.OVERLOADED, "overload")
+_DIGEST = frozenset((a.DIGEST_RESPONSE, a.STERMAN_RESPONSE, a.STERMAN_ATTRIBUTES, a.DIGEST_METHOD))
 _UNSERVED = frozenset((a.EAP_MESSAGE, a.ARAP_PASSWORD, a.MS_CHAP_RESPONSE, a.MS_CHAP2_RESPONSE))
+_PROOFS = _DIGEST | _UNSERVED | {a.USER_PASSWORD, a.CHAP_PASSWORD}
 
 
 def rejected(reason: str) -> Verdict:
@@ -80,24 +82,25 @@ class Authenticator:
 
     def has_proof(self, attributes: a.Attributes) -> bool:
         """Tell whether a request tries to prove anything by itself."""
-        return (
-            a.USER_PASSWORD in attributes
-            or a.CHAP_PASSWORD in attributes
-            or sip_digest.is_present(attributes)
-            or not _UNSERVED.isdisjoint(attributes)
-        )
+        return not _PROOFS.isdisjoint(attributes)
 
-    def verify(self, nas: Nas, packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done) -> None:
+    def verify(
+        self, nas: Nas, packet: Packet, secret: Secret, subscriber: Subscriber | None, now_us: int, done: Done
+    ) -> None:
         """
         Check the proof of a request that has one; `done` may be called later, from the reactor thread.
 
         Args:
+            secret: The one the packet was signed with, if it was.
             subscriber: Who it says it is; None: nobody is known by that name.
         """
         attributes = packet.attributes
-        proofs = (a.USER_PASSWORD in attributes) + (a.CHAP_PASSWORD in attributes) + sip_digest.is_present(attributes)
-        if proofs != 1 or not _UNSERVED.isdisjoint(attributes):  # RFC 2865 4.1, RFC 3579 3.3
-            done(rejected("two_proofs" if proofs else "method"))
+        found = _PROOFS.intersection(attributes)
+        if len(found) > 1 and not found <= _DIGEST:  # RFC 2865 4.1, RFC 3579 3.3
+            done(rejected("two_proofs"))
+            return
+        if found <= _UNSERVED:
+            done(rejected("method"))
             return
         if self.guesses.are_any and self.guesses.are_cooling(_who(nas, attributes), now_us):
             done(rejected("guessing"))
@@ -111,7 +114,8 @@ class Authenticator:
             done(verdict)
 
         if a.USER_PASSWORD in attributes:
-            self._verify_password(nas, packet, subscriber, now_us, counted)
+            secrets = (secret,) if packet.signature_at else nas.secrets
+            self._verify_password(secrets, packet, subscriber, now_us, counted)
         elif a.CHAP_PASSWORD in attributes:
             counted(self._chap(packet, subscriber))
         else:
@@ -130,14 +134,13 @@ class Authenticator:
     # -- passwords --------------------------------------------------------------------------------
 
     def _verify_password(
-        self, nas: Nas, packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done
+        self, secrets: tuple[Secret, ...], packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done
     ) -> None:
         """PAP (RFC 2865 5.2), under every secret of the client when nothing says which one it used."""
         hidden = packet.attributes[a.USER_PASSWORD]
         if isinstance(hidden, list):
             done(rejected("two_proofs"))
             return
-        secrets = nas.secrets[:1] if packet.signature_at else nas.secrets
         tries = [(secret, reveal_password(hidden, secret.raw, packet.authenticator)) for secret in secrets]
         credential = subscriber.credential if subscriber else {}
         stored = str(credential.get("hash", "")) if subscriber else nobody(self._slow_kind)

@@ -23,7 +23,7 @@ from aaa.radius.packet import (
     has_valid_signature,
 )
 
-AUTH, ACCT = 0, 1
+AUTH, ACCT, STREAM = 0, 1, 2
 
 _CREDENTIALS = frozenset(
     (
@@ -143,4 +143,5 @@ def _signer(packet: Packet, nas: Nas) -> Secret:
 CODES: Mapping[int, frozenset[int]] = {
     AUTH: frozenset((ACCESS_REQUEST, STATUS_SERVER)),
     ACCT: frozenset((ACCOUNTING_REQUEST, STATUS_SERVER)),
+    STREAM: frozenset((ACCESS_REQUEST, ACCOUNTING_REQUEST, STATUS_SERVER)),
 }

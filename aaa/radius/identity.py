@@ -87,13 +87,16 @@ def _name(attributes: a.Attributes, code: int) -> str:
 
 
 def _of_name(nas: Nas, value: str) -> list[tuple[str, str]]:
-    """A name as it is; with a realm also as SIP URI, and bare where the realm is the client's own."""
+    """A name as it is; an address or a number also as such; with a realm as SIP URI, bare where it is ours."""
     found = [("username", value)]
     user, at, realm = value.partition("@")
     if at:
         found.append(("sip_uri", value if value.startswith(("sip:", "sips:")) else "sip:" + value))
         if realm in nas.realms:
             found.append(("username", user))
+    elif "." in value or ":" in value:  # never a number: 192.0.2.7 is not 192027
+        if _is_address(value):
+            found.append(("ip", value))
     elif looks_like_number(value):
         found.append(("e164", normalise(value, nas.numbers)))
         if nas.profile.takes_pins:

@@ -39,6 +39,10 @@ class Request:
             self._identities = candidates(self.nas, self.packet.attributes, self.address[0])
         return self._identities
 
+    def user_name(self) -> str:
+        """The User-Name as it was sent, for requests back to the NAS."""
+        return a.text(self.packet.attributes, a.USER_NAME)
+
     def nas_identity(self) -> str:
         """
         The NAS that speaks (S20): NAS-Identifier, else its address as it says, else the packet's.
@@ -46,8 +50,11 @@ class Request:
         The client entry stands before it wherever it is used, so that no client can speak for another.
         """
         attributes = self.packet.attributes
+        name = a.text(attributes, a.NAS_IDENTIFIER)
+        if "|" in name:
+            name = name.replace("|", "\\x7c")  # what separates the parts of a session key
         return (
-            a.text(attributes, a.NAS_IDENTIFIER)
+            name
             or a.address(a.first(attributes, a.NAS_IP_ADDRESS))
             or a.address(a.first(attributes, a.NAS_IPV6_ADDRESS))
             or str(self.address[0])

@@ -7,27 +7,22 @@ flush, so that what came together is committed together (PERFORMANCE.md).
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
-
-from twisted.internet.interfaces import IReadDescriptor
-from zope.interface import implementer
 
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
-from aaa.radius import checks
+from aaa.radius import checks, udp
 from aaa.radius.clients import Clients
-from aaa.radius.packet import LENGTH_MAX
+from aaa.radius.dynauth import Done, Outcome, Result
+from aaa.radius.dynauth_port import DynauthPort
 from aaa.radius.request import Request
-from aaa.radius.service import Address, RadiusService
+from aaa.radius.service import RadiusService
 
 DRAIN_MAX = 256
 RECEIVE_BUFFER = 8 << 20
-DATAGRAM_MAX = LENGTH_MAX + 1024  # more than a packet can be: the rest is padding, or too long
 
 
 @dataclass(slots=True, frozen=True)
@@ -37,52 +32,6 @@ class Settings:
     drain_max: int = DRAIN_MAX
     receive_buffer: int = RECEIVE_BUFFER
     reuse_port: bool = False
-
-
-@implementer(IReadDescriptor)
-class UdpPort:
-    """One bound UDP socket, as the reactor's reader and as the service's port."""
-
-    def __init__(self, number: int, kind: int, bound: socket.socket, drain: Callable[[], None]) -> None:
-        self.number = number
-        self.kind = kind
-        self.socket = bound
-        self.lost = 0
-        self._drain = drain
-
-    def receive(self, most: int) -> list[tuple[bytes, Address]]:
-        """Return the datagrams that are there, at most so many."""
-        read = self.socket.recvfrom
-        found: list[tuple[bytes, Address]] = []
-        for _ in range(most):
-            try:
-                found.append(read(DATAGRAM_MAX))
-            except BlockingIOError:
-                break
-            except OSError:
-                continue  # an ICMP error of an earlier answer; the next datagram is behind it
-        return found
-
-    def send(self, data: bytes, address: Address) -> None:
-        """Send an answer; one that the kernel does not take is lost, as on the wire."""
-        try:
-            self.socket.sendto(data, address)
-        except OSError:
-            self.lost += 1
-
-    # -- what the reactor calls -------------------------------------------------------------------
-
-    def fileno(self) -> int:
-        return self.socket.fileno()
-
-    def doRead(self) -> None:
-        self._drain()
-
-    def connectionLost(self, reason: Any) -> None:
-        self.socket.close()
-
-    def logPrefix(self) -> str:
-        return "radius"
 
 
 class RadiusServer:
@@ -107,7 +56,10 @@ class RadiusServer:
         self.settings = settings or Settings()
         self._reactor: Any = None
         self.service = RadiusService(node, directory, clients, keys, self._call_from_thread, is_serving)
-        self._ports: list[UdpPort] = []
+        self._ports: list[udp.UdpPort] = []
+        self._dynauth: DynauthPort | None = None
+        self._streams: list[Any] = []
+        self._bind_errors: list[str] = []
 
     @property
     def counters(self) -> dict[tuple[str, ...], int]:
@@ -116,16 +68,20 @@ class RadiusServer:
 
     @property
     def bound_ports(self) -> list[tuple[str, tuple[str, int]]]:
-        """The addresses that are served, each with `auth` or `acct`."""
+        """The addresses that are served, each with `auth`, `acct` or `tls`."""
         names = {checks.AUTH: "auth", checks.ACCT: "acct"}
-        return [(names[port.kind], port.socket.getsockname()[:2]) for port in self._ports]
+        udp = [(names[port.kind], port.socket.getsockname()[:2]) for port in self._ports]
+        return udp + [("tls", (stream.getHost().host, stream.getHost().port)) for stream in self._streams]
 
-    def start(self, reactor: Any, auth_addresses: list[str], acct_addresses: list[str]) -> None:
+    def start(
+        self, reactor: Any, auth_addresses: list[str], acct_addresses: list[str], tls_endpoints: Sequence[str] = ()
+    ) -> None:
         """
         Bind and begin to serve.
 
         Args:
             auth_addresses, acct_addresses: `host:port` or `[host]:port` each; port 0 takes a free one.
+            tls_endpoints: RadSec listeners, as `aaa.radius.radsec.endpoint` reads them.
 
         Raises:
             ConfigError: An address that cannot be bound; nothing stays bound then.
@@ -134,13 +90,17 @@ class RadiusServer:
         try:
             for kind, addresses in ((checks.AUTH, auth_addresses), (checks.ACCT, acct_addresses)):
                 for address in addresses:
-                    bound = _bound(address, self.settings)
-                    self._ports.append(UdpPort(len(self._ports), kind, bound, self._drain))
+                    made = udp.bound(address, self.settings.receive_buffer, self.settings.reuse_port)
+                    self._ports.append(udp.UdpPort(len(self._ports), kind, made, self._drain))
         except OSError as error:
             self.stop()
             raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
         for port in self._ports:
             reactor.addReader(port)
+        if tls_endpoints:
+            self._listen(reactor, tls_endpoints)
+        self._dynauth = DynauthPort(self.service.limits.dynauth, reactor, self.service.node.now_us)
+        self.service.limits.wake = self._dynauth.wake
 
     def stop(self) -> None:
         """Close all sockets; what is being worked on ends without an answer."""
@@ -148,12 +108,33 @@ class RadiusServer:
             if self._reactor is not None:
                 self._reactor.removeReader(port)
             port.socket.close()
-        self._ports = []
+        for stream in self._streams:
+            stream.stopListening()
+        self._ports, self._streams = [], []
+        if self._dynauth is not None:
+            self._dynauth.stop()
+            self._dynauth = None
         self.service.stop()
 
     def reload(self, clients: Clients) -> None:
         """Serve other client entries from the next datagram on."""
         self.service.clients = clients
+
+    def disconnect(self, key: str, aliases: tuple[str, ...], subscriber: str, done: Done) -> None:
+        """
+        Ask the NAS of a session to end it (RFC 5176).
+
+        The session is over only when its Stop has come, or its deadline; an ACK is a promise.
+
+        Args:
+            key, aliases: As the session is stored.
+            done: Gets the outcome; a NAK at once when the client has no `coa` address.
+        """
+        nas = self.service.clients.by_name.get(key.partition("|")[0])
+        if nas is None:
+            done(Result(Outcome.NAK))
+            return
+        self.service.limits.disconnect(nas, key, aliases, subscriber, self.service.node.now_us(), done)
 
     def _drain(self) -> None:
         """
@@ -174,25 +155,24 @@ class RadiusServer:
             service.serve(request)
         service.flush()
 
+    def _listen(self, reactor: Any, endpoints: Sequence[str]) -> None:
+        """Listen for RadSec; nothing stays bound when one endpoint cannot be used."""
+        from aaa.radius import radsec  # noqa: PLC0415 - brings OpenSSL along, which few installations need
+
+        try:
+            streams = [radsec.endpoint(text, reactor) for text in endpoints]
+        except ConfigError:
+            self.stop()
+            raise
+        for stream in streams:
+            listening = stream.listen(radsec.RadSecFactory(self.service, reactor))
+            listening.addCallbacks(self._streams.append, self._not_bound)
+        if self._bind_errors:
+            self.stop()
+            raise ConfigError([f"[radius] tls: {error}" for error in self._bind_errors])
+
+    def _not_bound(self, failure: Any) -> None:
+        self._bind_errors.append(str(failure.value))
+
     def _call_from_thread(self, function: Callable[..., object], *arguments: object) -> None:
         self._reactor.callFromThread(function, *arguments)
-
-
-def _bound(address: str, settings: Settings) -> socket.socket:
-    """Bind one UDP socket."""
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]")
-    is_v6 = ip_address(host).version == 6 if host else False
-    bound = socket.socket(socket.AF_INET6 if is_v6 else socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        bound.setblocking(False)
-        if is_v6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if settings.reuse_port:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, settings.receive_buffer)
-        bound.bind((host, int(port)))
-    except OSError:
-        bound.close()
-        raise
-    return bound

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from random import random
 from typing import Any, Protocol
 
 from aaa.engine.ports import Directory, Node
@@ -22,6 +23,8 @@ from aaa.radius.auth import Authenticator
 from aaa.radius.checks import Learned, Refused
 from aaa.radius.clients import Clients, Nas
 from aaa.radius.dedup import Dedup, Seen
+from aaa.radius.dynauth import DynauthClient
+from aaa.radius.limits import Limits
 from aaa.radius.packet import (
     ACCESS_ACCEPT,
     ACCESS_REQUEST,
@@ -34,6 +37,8 @@ from aaa.radius.passwords import HashPool
 from aaa.radius.request import Request
 from aaa.radius.tickets import Tickets
 
+_CODES = [str(code) for code in range(256)]
+
 Address = tuple[Any, ...]  # host and port first, as sockets give it
 
 
@@ -41,7 +46,7 @@ class Port(Protocol):
     """Where a datagram came in and its answer goes out."""
 
     number: int
-    kind: int  # checks.AUTH or checks.ACCT
+    kind: int  # checks.AUTH, ACCT or STREAM
 
     def send(self, data: bytes, address: Address) -> None: ...
 
@@ -75,6 +80,8 @@ class RadiusService:
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
         self.authenticator = Authenticator(keys, self.pool)
+        dynauth = DynauthClient(lambda: 2 * random() - 1)  # noqa: S311 - spreads retransmissions, keeps no secret
+        self.limits = Limits(dynauth, self.counters)
         self.access = AccessFlow(self)
         self.accounting = AccountingFlow(self)
         self._is_serving = is_serving
@@ -92,20 +99,30 @@ class RadiusService:
         if nas is None:
             self.counters["dropped", "", "unknown_nas"] += 1
             return None
+        return self.receive_of(nas, data, address, port, now_us)[0]
+
+    def receive_of(
+        self, nas: Nas, data: bytes, address: Address, port: Port, now_us: int
+    ) -> tuple[Request | None, str]:
+        """
+        Return the request in a packet of a known client, or None with why it was dropped.
+
+        A repeat is no request and no problem: its answer, if there is one, is sent again.
+        """
         try:
             read = packet.decode(data)
             secret = self._checked(read, nas, port)
         except (Malformed, Refused) as error:
             self.counters["dropped", nas.name, error.reason] += 1
-            return None
+            return None, error.reason
         key = (address, port.number, read.ident)
         seen, answer = self.dedup.see(key, read.authenticator, read.data, now_us)
         if seen is not Seen.NEW:
             self.counters["duplicates", nas.name, seen.value] += 1
             if answer is not None:
                 port.send(answer, address)
-            return None
-        return Request(read, nas, secret, address, port, key, now_us)
+            return None, ""
+        return Request(read, nas, secret, address, port, key, now_us), ""
 
     def serve(self, request: Request) -> None:
         """Give a request to its flow."""
@@ -154,7 +171,7 @@ class RadiusService:
             return
         self.dedup.answered(request.key, request.packet.authenticator, data)
         request.port.send(data, request.address)
-        self.counters["responses", nas.name, str(code), result] += 1
+        self.counters["responses", nas.name, _CODES[code], result] += 1
 
     def drop(self, request: Request, reason: str) -> None:
         """End a request without an answer; its repeat will be tried again."""

@@ -8,10 +8,10 @@ from sqlalchemy import Connection, insert, select
 
 from aaa.engine.model import EMERGENCY_ACCOUNT
 from aaa.store import tables
-from aaa.store.sqlite import SqliteStore
+from aaa.store.port import Store
 
 
-def ensure_emergency_account(store: SqliteStore, now: int) -> None:
+def ensure_emergency_account(store: Store, now: int) -> None:
     """Create the account once; it has no money, no tariff, and nobody can be its subscriber."""
 
     def create(connection: Connection) -> None:

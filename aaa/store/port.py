@@ -9,10 +9,12 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection
 
 from aaa.engine.model import Account, Session
-from aaa.engine.ports import Tariffs
+from aaa.engine.ports import Subscriber, Tariffs
 from aaa.store.batch import Batch
 
 
@@ -78,3 +80,48 @@ class Store(Protocol):
 
     def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch and end the transaction that `load_locked` began."""
+
+    def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
+        """Live sessions whose deadline has passed."""
+
+    def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
+        """How many sessions are held or open."""
+
+    def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
+        """Forget closed sessions and early starts whose time is over, a bounded number at once."""
+
+    def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
+        """The subscriber of one identity."""
+
+    # Start-up and provisioning: they block, and run before the reactor does or in the thread that asks.
+
+    @property
+    def is_single_writer(self) -> bool:
+        """Whether provisioning must run between two batches, on the node's own connection."""
+
+    def provision(self, work: Callable[[Connection], Any]) -> Any:
+        """Run `work` with a SQLAlchemy connection in one transaction; raises StoreUnavailable."""
+
+    def new_node(self, name: str, now: int) -> int:
+        """Register one more start of a node; its number is part of every session id it makes."""
+
+    def account_id(self, name: str) -> int | None:
+        """The number of an account by its public id."""
+
+    def early_starts(self, now: int) -> dict[str, tuple[int, int]]:
+        """Early starts that only this node can know of: instant and deadline by key."""
+
+    def epochs(self) -> dict[str, tuple[int, int]]:
+        """Epoch and time of the last restart of every NAS identity that ever restarted (S20)."""
+
+    def tariff_documents(self) -> list[tuple[int, str]]:
+        """Every tariff version that was ever activated: number and document."""
+
+    def activations(self) -> list[tuple[str, int, int]]:
+        """Every activation: tariff, from when, which version."""
+
+    def nas_documents(self) -> list[str]:
+        """The RADIUS clients that were provisioned, as stored."""
+
+    def close(self) -> None:
+        """Give the database back."""

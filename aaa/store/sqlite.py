@@ -85,6 +85,8 @@ class SqliteStore:
         StoreUnavailable: It cannot be opened.
     """
 
+    is_single_writer = True
+
     def __init__(self, url: str) -> None:
         self.path = make_url(url).database or ""
         self._lock = _lock(self.path + ".lock")
@@ -143,13 +145,14 @@ class SqliteStore:
         rows = self._all("SELECT key, started_at, deadline FROM early_start WHERE deadline>?", (now,))
         return {key: (started_at, deadline) for key, started_at, deadline in rows}
 
-    def subscriber(self, identities: Iterable[tuple[str, str]]) -> Subscriber | None:
-        """The first of these identities that exists."""
-        for identity in identities:
+    def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
+        """The subscriber of one identity."""
+        try:
             rows = self._all(SUBSCRIBER_SELECT, identity)
-            if rows:
-                return subscriber_from_row(rows[0])
-        return None
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
+            return
+        done(subscriber_from_row(rows[0]) if rows else None)
 
     def movement(self, key: str) -> tuple[str, str] | None:
         """Digest and result of a movement of money by its idempotency key."""
@@ -160,14 +163,18 @@ class SqliteStore:
         """Epoch and time of the last restart of every NAS identity that ever restarted (S20)."""
         return {row[0]: (row[1], row[2]) for row in self._all("SELECT identity, epoch, restarted_at FROM nas_identity")}
 
-    def due(self, now: int, most: int) -> list[int]:
-        """Live sessions whose deadline has passed, the oldest first."""
-        rows = self._all(
-            "SELECT id FROM session WHERE state=0 AND deadline<=? UNION ALL "
-            "SELECT id FROM session WHERE state=1 AND deadline<=? LIMIT ?",
-            (now, now, most),
-        )
-        return [row[0] for row in rows]
+    def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
+        """Live sessions whose deadline has passed."""
+        try:
+            rows = self._all(
+                "SELECT id FROM session WHERE state=0 AND deadline<=? UNION ALL "
+                "SELECT id FROM session WHERE state=1 AND deadline<=? LIMIT ?",
+                (now, now, most),
+            )
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
+            return
+        done([row[0] for row in rows])
 
     def tariff_documents(self) -> list[tuple[int, str]]:
         """Every tariff version that was ever activated: number and document."""
@@ -183,9 +190,12 @@ class SqliteStore:
         """The RADIUS clients that were provisioned, as stored."""
         return [row[0] for row in self._all("SELECT document FROM nas ORDER BY name")]
 
-    def live_sessions(self) -> int:
+    def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
-        return int(self._all("SELECT count(*) FROM session WHERE state IN (0, 1)")[0][0])
+        try:
+            done(int(self._all("SELECT count(*) FROM session WHERE state IN (0, 1)")[0][0]))
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
 
     # -- writing ----------------------------------------------------------------------------------
 
@@ -266,8 +276,14 @@ class SqliteStore:
         """See `load_locked`."""
         raise InvariantBroken("the embedded store has one writer and no lock lane")
 
-    def purge(self, closed_before: int, now: int, most: int) -> int:
+    def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
+        try:
+            done(self._purged(closed_before, now, most))
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
+
+    def _purged(self, closed_before: int, now: int, most: int) -> int:
         with self._transaction() as run:
             run("CREATE TEMP TABLE IF NOT EXISTS gone (id INTEGER PRIMARY KEY)", ())
             run("DELETE FROM gone", ())

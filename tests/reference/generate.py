@@ -131,7 +131,9 @@ def some_buckets(choose, service, anchor_us):
     unit = {"voice": "seconds", "data": "octets", "message": "events", "event": "events"}[service]
     buckets = []
     for number in range(1, choose.number(0, 3) + 1):
-        near_us = [anchor_us + choose.number(-200, 600) * 1_000_000 for _ in range(2)]
+        near_us = [
+            anchor_us + choose.number(-200, 600) * 1_000_000 + choose.one_of((0, 0, 1, 500_000)) for _ in range(2)
+        ]
         buckets.append(
             Bucket(
                 id=number,

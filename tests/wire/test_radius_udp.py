@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import socket
 
 import pytest
@@ -10,9 +11,11 @@ from twisted.internet.selectreactor import SelectReactor
 from aaa.errors import ConfigError
 from aaa.radius import packet as p
 from aaa.radius.clients import Clients
+from aaa.radius.dynauth import Outcome
 from aaa.radius.server import RadiusServer, Settings
 from tests.radius_kit import (
     KEYS,
+    SECRET,
     FakeDirectory,
     FakeNode,
     access_request,
@@ -125,3 +128,59 @@ def test_reload_serves_other_clients_from_the_next_datagram_on(loop):
     request = access_request((1, "bob"), (44, "s1"), password="hello", secret=b"changed")
 
     assert read_reply(served.ask(request), request, b"changed").code == p.ACCESS_ACCEPT
+
+
+def test_a_session_is_disconnected_at_a_real_receiver(loop):
+    served = loop("127.0.0.1:0")
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    receiver.setblocking(False)
+    served.server.reload(Clients([nas(coa=f"127.0.0.1:{receiver.getsockname()[1]}")]))
+    results = []
+    served.server.disconnect("nas1|gw1|0|s:s1", (), "bob", results.append)
+    request = b""
+    for _ in range(100):
+        served.reactor.iterate(0.02)
+        try:
+            request, asker = receiver.recvfrom(4096)
+            head = b"\x29" + request[1:2] + b"\0\x14"
+            receiver.sendto(head + hashlib.md5(head + request[4:20] + SECRET).digest(), asker)
+        except BlockingIOError:
+            pass
+        if results:
+            break
+    receiver.close()
+
+    assert request[0] == p.DISCONNECT_REQUEST
+    assert [result.outcome for result in results] == [Outcome.ACK]
+
+
+@pytest.mark.parametrize(("listen", "asked"), [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "::1")])
+def test_the_answer_comes_from_the_address_that_was_asked(loop, listen, asked):
+    """RFC 2865 3; a connected socket takes nothing else."""
+    served = loop(listen, entries=(nas(), nas(name="six", address="::1/128")))
+    port = served.ports["auth"][1]
+    served.client.connect((asked, port))
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+    served.client.send(request)
+    answer = b""
+    served.client.setblocking(False)
+    for _ in range(100):
+        served.reactor.iterate(0.02)
+        try:
+            answer = served.client.recv(4096)
+            break
+        except BlockingIOError:
+            continue
+
+    assert read_reply(answer, request).code == p.ACCESS_ACCEPT
+    assert served.client.getpeername()[0] == asked
+
+
+def test_a_repeat_on_a_wildcard_socket_is_known(loop):
+    served = loop("0.0.0.0:0")
+    served.ports = {"auth": ("127.0.0.1", served.ports["auth"][1])}
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+
+    assert served.ask(request) == served.ask(request)
+    assert len(served.node.submitted) == 1

@@ -83,6 +83,8 @@ def _only_authenticates(profile: Profile, attributes: a.Attributes, received: st
         return True
     if profile.asks_by_request_type:
         return not received or pair(attributes, "request-type") == "user"
+    if profile.asks_by_called and not received:
+        return True
     return a.number(attributes, a.SERVICE_TYPE) == a.AUTHENTICATE_ONLY
 
 
@@ -113,6 +115,8 @@ def session_names(profile: Profile, attributes: a.Attributes, is_access: bool, p
     for kind in profile.session_keys:
         if kind == "s":
             value = a.text(attributes, a.ACCT_SESSION_ID)
+            if not value and profile.session_pair:
+                value = pair(attributes, profile.session_pair)
             if value:
                 names.append("s:" + value)
         elif kind == "m":

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 AHEAD_MAX_US = 5 * SECOND_US  # S18
 BEHIND_MAX_US = 7 * 86_400 * SECOND_US
 _CAUSES = {1: "normal", 4: "idle", 5: "exhausted", 6: "killed", 7: "nas_reboot", 11: "nas_reboot"}
+_START, _ORPHAN = Identity("s"), Identity("o")
 _LOST = frozenset((2, 3, 8, 9, 15))  # carrier, service, port and NAS errors, RFC 2866 5.10
 
 
@@ -112,7 +113,7 @@ def start(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
     """A Start opens and never charges (RADIUS.md)."""
     return Update(
         key=keys[0],
-        identity=Identity("s"),
+        identity=_START,
         origin=nas.name,
         aliases=keys[1:],
         event_us=report.event_us,
@@ -122,11 +123,14 @@ def start(report: Report, nas: Nas, keys: tuple[str, ...]) -> Update:
 
 
 def interim(report: Report, nas: Nas, keys: tuple[str, ...], orphan: Begin | None) -> Update:
-    """An Interim-Update reports totals, and extends the reservation of a client that can be refilled."""
+    """
+    An Interim-Update reports totals, and extends the reservation of a client that can be refilled or told
+    of another limit.
+    """
     return Update(
         key=keys[0],
         identity=Identity(f"i{_totals(report, nas.profile)}"),
-        lines=_lines(report, nas.profile, nas.refill != "whole"),
+        lines=_lines(report, nas.profile, nas.refill != "whole" or nas.coa is not None),
         origin=nas.name,
         aliases=keys[1:],
         event_us=report.event_us,
@@ -157,7 +161,7 @@ def announced_late(nas: Nas, attributes: a.Attributes, keys: tuple[str, ...], su
     destination = normalise(received, nas.numbers) if received else ""
     return Begin(
         key=keys[0],
-        identity=Identity("o"),
+        identity=_ORPHAN,
         policy=nas.policy,
         lines=tuple([LineRequest(key, None, True, None, destination, received) for key in nas.profile.charge_keys]),
         origin=nas.name,

@@ -34,6 +34,7 @@ _RETURN_CODES = {
     Reason.INVALID: 11,
 }
 _SERVICE_UNAVAILABLE = 8
+_NOT_PRICED = frozenset((Reason.NO_TARIFF, Reason.UNKNOWN_DESTINATION))  # of one line beside another: no limit
 _MESSAGES = {
     Reason.NO_CREDIT: b"Insufficient credit",
     Reason.ACCOUNT_SUSPENDED: b"Account suspended",
@@ -56,8 +57,8 @@ def granted(nas: Nas, grant: Grant, handed: tuple[bytes, bytes] = (b"", b"")) ->
         handed: Class and State for the session; State goes out only where the client is to come back.
     """
     profile = nas.profile
-    told = [line for line in grant.lines if isinstance(line, LineGrant) and line.told > 0]
-    if not told or any(isinstance(line, LineDenial) and line.reason is not Reason.NO_TARIFF for line in grant.lines):
+    told = _told(grant.lines)
+    if not told:
         return None
     takes = profile.takes
     body = b""
@@ -65,14 +66,45 @@ def granted(nas: Nas, grant: Grant, handed: tuple[bytes, bytes] = (b"", b"")) ->
         body += _limit(nas, line) if line.key.unit == "seconds" else _volume(profile, line)
     if profile.shows_balance:
         body += balance(profile, grant.shown_micro, grant.currency)
-    returns = nas.refill == "reauth" and not all(line.is_final for line in told)
-    if handed[1] and returns and not profile.renews_by_interval:
+    returns = nas.refill == "reauth" and not profile.renews_by_interval
+    if handed[1] and returns and not all([line.is_final for line in told]):
         body += integer(a.TERMINATION_ACTION, TERMINATE_AND_ASK) + attribute(a.STATE, handed[1])
     if handed[0] and (takes is None or a.CLASS in takes):
         body += attribute(a.CLASS, handed[0])
     if profile.interim_interval_s and nas.refill != "whole":
         body += integer(a.ACCT_INTERIM_INTERVAL, profile.interim_interval_s)
     return body
+
+
+def _told(lines: tuple[LineGrant | LineDenial, ...]) -> list[LineGrant]:
+    """The lines that got something; none when one that is priced was refused."""
+    told = []
+    for line in lines:
+        if isinstance(line, LineGrant):
+            if line.told > 0:
+                told.append(line)
+        elif line.reason not in _NOT_PRICED:
+            return []
+    return told
+
+
+def changed(nas: Nas, grant: Grant) -> bytes | None:
+    """
+    Write the limits of a CoA-Request, counted from the session's start (RFC 5176 3.1); None when one
+    of them is used up.
+    """
+    body = b""
+    for line in grant.lines:
+        if isinstance(line, LineDenial):
+            if line.reason not in _NOT_PRICED:
+                return None
+        elif line.told <= 0:
+            return None
+        elif line.key.unit == "seconds":
+            body += integer(a.SESSION_TIMEOUT, line.told)
+        else:
+            body += _volume(nas.profile, line)
+    return body or None
 
 
 def _limit(nas: Nas, line: LineGrant) -> bytes:
@@ -86,7 +118,7 @@ def _limit(nas: Nas, line: LineGrant) -> bytes:
         elif way == "session-timeout":
             body += integer(a.SESSION_TIMEOUT, line.told)
         elif way == "sip-avp":
-            body += attribute(a.SIP_AVP, b"#credit_time:%d" % line.told)
+            body += attribute(a.SIP_AVP, b"credit_time#%d" % line.told)
     if profile.renews_by_interval and nas.refill != "whole" and not line.is_final:
         interval = renewal_s(line.told)
         if interval:

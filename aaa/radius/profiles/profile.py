@@ -23,6 +23,7 @@ class Profile:
         session_keys: Kinds of session names, preferred first: `s` Acct-Session-Id, `m`
             Acct-Multi-Session-Id (one call per id; never for multilink), `h` h323-conf-id with origin.
         takes_pins: A User-Name of digits may be a PIN; without a password the PIN is the proof.
+        session_pair: A Cisco-AVPair that names the session where Acct-Session-Id is absent.
         called, calling: Attributes with the numbers, first present wins.
         charge_keys: The lines a session asks for, one each.
         charged_origin: Of the legs that share a conference id, the h323-call-origin that is charged;
@@ -31,6 +32,7 @@ class Profile:
             both originate a leg.
         asks_by_request_type: Service-Type says nothing (the client's library appends 8 to everything);
             a request asks for service if it names a called number and its request-type is not `user`.
+        asks_by_called: A request for service names a called number; one without only authenticates.
         times_by_events: No Acct-Session-Time is sent, durations are differences of event times.
 
     Refills (RADIUS.md)
@@ -62,11 +64,13 @@ class Profile:
     session_keys: tuple[str, ...] = ("s",)
     called: tuple[int, ...] = (CALLED_STATION_ID,)
     calling: tuple[int, ...] = (CALLING_STATION_ID,)
+    session_pair: str = ""
     takes_pins: bool = False
     charge_keys: tuple[ChargeKey, ...] = (ChargeKey(),)
     charged_origin: str = ""
     charged_call_type: str = ""
     asks_by_request_type: bool = False
+    asks_by_called: bool = False
     times_by_events: bool = False
 
     refill: str = "reauth"

@@ -8,12 +8,17 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from aaa.radius.profiles.cisco import CISCO_VOIP
 from aaa.radius.profiles.freeswitch import FREESWITCH, FREESWITCH_STOCK
+from aaa.radius.profiles.hotspot import HOTSPOT
+from aaa.radius.profiles.kamailio import KAMAILIO
 from aaa.radius.profiles.profile import Profile
 
 GENERIC = Profile(name="generic")
 
-SHIPPED: dict[str, Profile] = {profile.name: profile for profile in (GENERIC, FREESWITCH, FREESWITCH_STOCK)}
+SHIPPED: dict[str, Profile] = {
+    profile.name: profile for profile in (GENERIC, FREESWITCH, FREESWITCH_STOCK, CISCO_VOIP, KAMAILIO, HOTSPOT)
+}
 
 _OWN = frozenset(field.name for field in fields(Profile)) - {"name", "takes", "called", "calling", "charge_keys"}
 _LISTS = frozenset(("identity", "session_keys", "grants_by"))

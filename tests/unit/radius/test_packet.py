@@ -33,9 +33,9 @@ def as_pyrad(data: bytes) -> dict[int, list[bytes]]:
 def test_every_vector_reads_as_pyrad_reads_it(name):
     data = octets(name)
     mine = p.decode(data)
-    if name == "rad-cap-pap-with-eap":
-        pytest.skip("pyrad joins EAP-Message fragments")
     theirs = as_pyrad(mine.data)
+    for attributes in (theirs, mine.attributes):
+        attributes.pop(a.EAP_MESSAGE, None)  # pyrad joins its fragments
 
     assert theirs == {code: a.every(mine.attributes, code) for code in mine.attributes}
 

@@ -63,6 +63,9 @@ pulse = "60/60"
 
 PEAK_BY_SECOND = PEAK.replace('"60/60"', '"1/1"').replace('"0.10"', '"0.60"').replace('"0.01"', '"0.06"')
 
+PEAK_60_6 = PEAK.replace('pulse = "60/60"\ncalendar', 'pulse = "30/6"\ncalendar').replace('"60/60"', '"60/6"')
+PEAK_60_6 = PEAK_60_6.replace('"0.10"', '"0.02"')
+
 WEEKEND = f"""{BERLIN}
 [[calendar]]
 name = "weekend"

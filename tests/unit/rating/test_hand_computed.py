@@ -14,6 +14,7 @@ from tests.unit.rating.hand_tariffs import (
     MONDAY_NIGHT,
     NEW_YEAR,
     PEAK,
+    PEAK_60_6,
     PEAK_BY_SECOND,
     STEP_BY_SECOND,
     STEPS,
@@ -31,6 +32,7 @@ ONLY_FEE = flat("0", "1/1", more='connect_fee = "0.25"')
 MINIMUM = flat("0.012", "60/60", more='min_charge = "0.10"')
 FEE_AND_MINIMUM = flat("0.012", "60/60", more='connect_fee = "0.05"\nmin_charge = "0.10"')
 GRACE = flat("0.012", "60/60", more="grace_s = 5")
+GRACE_BY_SECOND = flat("0.012", "1/1", more="grace_s = 5")
 FREE_AFTER = flat("0.10", "60/60", more='connect_fee = "0.05"\nmax_charge = "0.50"\nat_max = "free"')
 STOP_AT = flat("0.10", "60/60", more='connect_fee = "0.05"\nmax_charge = "0.50"\nat_max = "stop"')
 MINUTE = flat("0.10", "60/60")
@@ -121,6 +123,9 @@ CALLS = [
     ("Christmas, a Friday", PEAK, "2026-12-25 12:00", 60, "0.01", "except_dates"),
     ("a whole peak day", PEAK, "2026-11-23 00:00", 86_400, "68.4", "600 min x 0.10 + 840 min x 0.01"),
     ("crossing by the second", PEAK_BY_SECOND, "2026-11-23 07:59:50", 20, "0.11", "10 x 0.001 + 10 x 0.01"),
+    ("60/6 into peak", PEAK_60_6, "2026-11-23 07:59:30", 67, "0.014", "60 s at 0.01, then 2 x 6 s at 0.02 a minute"),
+    ("30/6 within peak", PEAK_60_6, "2026-11-23 08:00", 31, "0.012", "the first pulse in peak is 30 s: 36 s at 0.02"),
+    ("a microsecond early by the second", PEAK_BY_SECOND, "2026-11-23 07:59:58.999999", 3, "0.012", "2 off, 1 peak"),
     ("Sunday midnight", WEEKEND, "2026-11-22 23:59:30", 120, "0.015", "Sunday 0.005, Monday 0.01"),
     ("Friday midnight", WEEKEND, "2026-11-27 23:59:30", 120, "0.015", "Friday 0.01, Saturday 0.005"),
     ("into the leap day", WEEKEND, "2028-02-28 23:59:30", 120, "0.51", "28 Feb 0.01, 29 Feb 0.50"),
@@ -164,6 +169,14 @@ def test_calls_cost_what_was_computed_by_hand(text, when, used, expected):
 
     assert price(found, anchor_us, used) == parse_money(expected)
     assert charge(found, anchor_us, used).amount_micro == parse_money(expected)
+
+
+@pytest.mark.parametrize(("when", "expected"), [("2026-11-23 07:59:59", "0.125"), ("2026-11-23 08:00", "1.25")])
+def test_volume_is_priced_at_its_anchor(when, expected):
+    """S4: octets take no time, so a boundary after the anchor does not touch them."""
+    text = PEAK.replace('prefix = ""', 'prefix = ""\nservice = "data"\nprice_unit = "1MB"').replace('"60/60"', '"1kB"')
+
+    assert price(plan(text, "data"), at_us(when), 12_500_000) == parse_money(expected)
 
 
 PREFIXED = [
@@ -269,6 +282,9 @@ GRANTS = [
     ("below zero", MINUTE, NOON, "-5", 14_400, 0, "nothing for less"),
     ("within grace only", GRACE, NOON, "0.0119", 3_600, 0, "a call that outlives its grace could not be paid"),
     ("grace and a pulse", GRACE, NOON, "0.012", 3_600, 60, "the pulse fits"),
+    ("inside grace", GRACE_BY_SECOND, NOON, "0.0009", 3_600, 0, "4 s would fit, but the 5th ends the grace at 0.0010"),
+    ("past grace", GRACE_BY_SECOND, NOON, "0.0010", 3_600, 5, "5 x 0.0002"),
+    ("a cap inside grace", GRACE_BY_SECOND, NOON, "0.0010", 3, 3, "3 s cost nothing, and 5 could be paid"),
     ("near 2^53", flat("0.000001", "1/1", unit="1s", decimals=6), NOON, "9007199254.740993", 2**60, 2**53 + 1, "exact"),
 ]
 

@@ -1,0 +1,218 @@
+"""
+One PostgreSQL connection under the reactor: libpq without threads (PERFORMANCE "The store").
+
+A query is sent when the one before it was answered, and its callback gets the rows or a `Failed`.  A lost
+connection fails what was sent with its outcome unknown and is made again in a thread, with growing pauses;
+until then queries fail at once.  The queue is bounded by its user: a node sends one operation at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from psycopg import pq
+from psycopg.pq import abc
+from twisted.internet.interfaces import IReadDescriptor
+from zope.interface import implementer
+
+from aaa.errors import StoreUnavailable
+from aaa.store.port import Failed
+
+RETRIABLE = {b"40001", b"40P01", b"55P03", b"23505"}
+"""Serialization, deadlock, lock timeout; and a key that another node was faster to write."""
+PAUSE_FIRST_S = 0.1
+PAUSE_MOST_S = 2.0
+
+Row = tuple[bytes | None, ...]
+Done = Callable[[list[Row] | Failed], None]
+
+
+@implementer(IReadDescriptor)
+class Link:
+    """
+    A connection that heals itself.
+
+    Args:
+        settings: Run after every connect; sizes, time limits and planner settings of this link.
+        statements: Prepared after every connect, by name.
+    """
+
+    def __init__(self, conninfo: str, reactor: Any, settings: str, statements: dict[str, str]) -> None:
+        self._conninfo = conninfo.encode()
+        self._reactor = reactor
+        self._settings = settings.encode()
+        self._statements = statements
+        self._waiting: deque[tuple[str, Sequence[str | None], bool, Done]] = deque()
+        self._current: Done | None = None
+        self._result: list[Row] | Failed = []
+        self._pause_s = PAUSE_FIRST_S
+        self._is_closed = False
+        self._connection: abc.PGconn | None = None
+        self._took(self._connect())
+
+    def close(self) -> None:
+        """End the connection; what is under way fails."""
+        self._is_closed = True
+        self._drop("closed")
+
+    def run(self, name: str, values: Sequence[str | None], done: Done) -> None:
+        """Run a prepared statement with text values."""
+        self._ask(name, values, True, done)
+
+    def execute(self, sql: str, values: Sequence[str | None], done: Done) -> None:
+        """Run a statement that is not prepared."""
+        self._ask(sql, values, False, done)
+
+    def _ask(self, text: str, values: Sequence[str | None], is_prepared: bool, done: Done) -> None:
+        if self._connection is None:
+            done(Failed("no connection to the database"))
+            return
+        self._waiting.append((text, values, is_prepared, done))
+        if self._current is None:
+            self._send()
+
+    # -- the wire ---------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        if not self._waiting or self._connection is None:
+            return
+        text, values, is_prepared, done = self._waiting.popleft()
+        self._current, self._result = done, []
+        encoded = [None if value is None else value.encode() for value in values]
+        try:
+            if is_prepared:
+                self._connection.send_query_prepared(text.encode(), encoded)
+            else:
+                self._connection.send_query_params(text.encode(), encoded)
+            while self._connection.flush():
+                pass
+        except Exception as error:
+            self._drop(str(error))
+
+    def doRead(self) -> None:
+        """Take what the server sent; the reactor calls this."""
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            connection.consume_input()
+            while not connection.is_busy():
+                result = connection.get_result()
+                if result is None:
+                    self._answered()
+                    return
+                self._result = self._rows(result)
+        except Exception as error:
+            self._drop(str(error))
+
+    def _rows(self, result: abc.PGresult) -> list[Row] | Failed:
+        if isinstance(self._result, Failed):
+            return self._result
+        if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+            width = range(result.nfields)
+            return [tuple(result.get_value(row, column) for column in width) for row in range(result.ntuples)]
+        code = result.error_field(pq.DiagnosticField.SQLSTATE) or b""
+        text = (result.error_message or b"").decode(errors="replace").strip()
+        return Failed(f"{code.decode()} {text}", is_conflict=code in RETRIABLE)
+
+    def _answered(self) -> None:
+        done, self._current = self._current, None
+        result = self._result
+        if done is None:
+            return  # a notice between two queries
+        # The next query is on its way before the answers of this one are made.
+        self._send()
+        done(result)
+
+    # -- life -------------------------------------------------------------------------------------
+
+    def _connect(self) -> abc.PGconn:
+        """
+        Connect and prepare; blocks, so it runs before the reactor does or in a thread.
+
+        Raises:
+            StoreUnavailable: With the server's reason.
+        """
+        connection = pq.PGconn.connect(self._conninfo)
+        if connection.status != pq.ConnStatus.OK:
+            reason = connection.error_message.decode(errors="replace").strip()
+            connection.finish()
+            raise StoreUnavailable(reason)
+        _accept(connection.exec_(self._settings))
+        for name, sql in self._statements.items():
+            _accept(connection.prepare(name.encode(), sql.encode()))
+        connection.nonblocking = 1
+        return connection
+
+    def _took(self, connection: abc.PGconn) -> None:
+        self._connection = connection
+        self._pause_s = PAUSE_FIRST_S
+        self._reactor.addReader(self)
+
+    def _drop(self, reason: str) -> None:
+        """The connection is gone: fail what was sent, connect anew after a pause."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._reactor.removeReader(self)
+        with contextlib.suppress(Exception):
+            connection.finish()
+        lost = [self._current] if self._current is not None else []
+        self._current = None
+        queued, self._waiting = [done for *_, done in self._waiting], deque()
+        if not self._is_closed:
+            self._reactor.callLater(self._pause(), self._reconnect)
+        for done in lost:
+            done(Failed(reason, is_unknown=True))
+        for done in queued:
+            done(Failed(reason))
+
+    def _reconnect(self) -> None:
+        if not self._is_closed:
+            self._reactor.callInThread(self._reconnect_in_thread)
+
+    def _reconnect_in_thread(self) -> None:
+        try:
+            connection = self._connect()
+        except StoreUnavailable:
+            self._reactor.callFromThread(self._reactor.callLater, self._pause(), self._reconnect)
+        else:
+            self._reactor.callFromThread(self._took, connection)
+
+    def _pause(self) -> float:
+        pause = self._pause_s * random.uniform(0.8, 1.2)  # noqa: S311 - spreads the nodes, keeps no secret
+        self._pause_s = min(self._pause_s * 2, PAUSE_MOST_S)
+        return pause
+
+    # -- what the reactor asks --------------------------------------------------------------------
+
+    def fileno(self) -> int:
+        return -1 if self._connection is None else self._connection.socket
+
+    def connectionLost(self, reason: Any) -> None:
+        self._drop(str(reason))
+
+    def logPrefix(self) -> str:
+        return "postgres"
+
+
+def _accept(result: abc.PGresult) -> None:
+    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+        raise StoreUnavailable((result.error_message or b"").decode(errors="replace").strip())
+
+
+def array(values: Sequence[Any]) -> str:
+    """Numbers, texts and None as the literal of a PostgreSQL array."""
+    return "{" + ",".join([_element(value) for value in values]) + "}"
+
+
+def _element(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(int(value))

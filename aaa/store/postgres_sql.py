@@ -1,0 +1,140 @@
+"""
+The statements of the PostgreSQL store: one for a load, one for a batch, whatever their size.
+
+A batch is one statement and so one transaction.  The account compare-and-set comes first, and everything
+else is gated by it: `(x.account IN (SELECT id FROM a)) IS TRUE` makes a hashed subplan where a plain `IN`
+became a nested loop of batch by batch.  What comes back are the accounts that won.
+"""
+
+from __future__ import annotations
+
+SETTINGS = (
+    "SET enable_hashjoin=off; SET enable_mergejoin=off; SET enable_seqscan=off; "
+    "SET plan_cache_mode=force_generic_plan; "
+    "SET jit=off; SET lock_timeout='200ms'; SET statement_timeout='5s'; SET synchronous_commit=on; "
+    "SET idle_in_transaction_session_timeout='10s'"
+)
+"""The planner settings keep the account update in the order of the array, so that two nodes lock alike."""
+
+GATE = "(x.account IN (SELECT id FROM a)) IS TRUE"
+
+SESSION_FIELDS = "id, account_id, key, origin, state, deadline, accrued, reserved, head, body"
+CDR_FIELDS = (
+    "id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, assumed, implausible, "
+    "reported, head, lines"
+)
+CDR_TYPES = (
+    "bigint[], bigint[], text[], text[], int[], bigint[], bigint[], bigint[], bigint[], text[], text[], smallint[], "
+    "smallint[], bigint[], text[], text[]"
+)
+
+
+def _unnest(first: int, types: str, names: str) -> str:
+    casts = [f"${first + i}::{kind.strip()}" for i, kind in enumerate(types.split(","))]
+    return f"unnest({', '.join(casts)}) x({names})"
+
+
+ACCOUNTS = (
+    "a AS (UPDATE account t SET balance=x.b, accrued=x.c, reserved=x.r, live_sessions=x.l, entry_no=x.e, version=x.v+1 "
+    f"FROM {_unnest(1, 'bigint[], bigint[], bigint[], int[], bigint[], bigint[], bigint[]', 'b, c, r, l, e, i, v')} "
+    "WHERE t.id=x.i AND t.version=x.v RETURNING t.id), "
+    f"k AS (SELECT t.id FROM {_unnest(8, 'bigint[], bigint[]', 'i, v')} JOIN account t ON t.id=x.i AND t.version=x.v)"
+)
+INSERTS = (
+    f"i AS (INSERT INTO session ({SESSION_FIELDS}) SELECT x.* FROM "
+    + _unnest(
+        10,
+        "bigint[], bigint[], text[], text[], smallint[], bigint[], bigint[], bigint[], text[], text[]",
+        "id, account, key, origin, state, deadline, accrued, reserved, head, body",
+    )
+    + f" WHERE {GATE})"
+)
+UPDATES = (
+    "u AS (UPDATE session s SET state=x.state, deadline=x.deadline, accrued=x.accrued, reserved=x.reserved, "
+    "body=x.body "
+    "FROM "
+    + _unnest(
+        20,
+        "smallint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[]",
+        "state, deadline, accrued, reserved, body, id, account",
+    )
+    + f" WHERE s.id=x.id AND {GATE})"
+)
+CDRS = (
+    f"c AS (INSERT INTO cdr ({CDR_FIELDS}) SELECT x.* FROM "
+    + _unnest(27, CDR_TYPES, CDR_FIELDS.replace("account_id", "account"))
+    + f" WHERE x.account IS NULL OR {GATE} ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, "
+    "ended_at=excluded.ended_at, used=excluded.used, amount=excluded.amount, cause=excluded.cause, "
+    "assumed=excluded.assumed, implausible=excluded.implausible, reported=excluded.reported, lines=excluded.lines)"
+)
+ENTRIES = (
+    "l AS (INSERT INTO ledger_entry (account_id, entry_no, amount, balance_after, cause, ref, at) SELECT x.* FROM "
+    + _unnest(43, "bigint[], bigint[], bigint[], bigint[], text[], text[], bigint[]", "account, n, m, b, c, r, t")
+    + f" WHERE {GATE})"
+)
+RARE = (
+    "al AS (INSERT INTO session_alias (alias, session_id) SELECT x.alias, x.session FROM "
+    + _unnest(50, "bigint[], text[], bigint[]", "account, alias, session")
+    + f" WHERE {GATE} ON CONFLICT DO NOTHING), "
+    "mv AS (INSERT INTO idempotency (key, digest, result, at) SELECT x.k, x.d, x.r, x.t FROM "
+    + _unnest(53, "bigint[], text[], text[], text[], bigint[]", "account, k, d, r, t")
+    + f" WHERE {GATE}), "
+    "bu AS (UPDATE bucket t SET amount=x.m, reserved=x.r FROM "
+    + _unnest(58, "bigint[], bigint[], bigint[], bigint[]", "account, m, r, id")
+    + f" WHERE t.id=x.id AND {GATE}), "
+    "es AS (INSERT INTO early_start (key, started_at, deadline) SELECT x.* FROM "
+    + _unnest(62, "text[], bigint[], bigint[]", "k, s, d")
+    + " ON CONFLICT (key) DO UPDATE SET deadline=excluded.deadline), "
+    "ne AS (INSERT INTO nas_identity (identity, epoch, restarted_at) SELECT x.* FROM "
+    + _unnest(65, "text[], int[], bigint[]", "i, e, t")
+    + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
+    "ee AS (UPDATE session s SET deadline=x.d FROM "
+    + _unnest(68, "bigint[], text[]", "d, p")
+    + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p))"
+)
+WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
+
+COMMIT = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES} {WINNERS}"
+COMMIT_RARE = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES}, {RARE} {WINNERS}"
+
+LOAD = (
+    "WITH n AS (SELECT alias, session_id FROM session_alias WHERE alias = ANY($1::text[])), "
+    "s AS (SELECT id, account_id, key, origin, state, deadline, head, body FROM session WHERE key = ANY($1::text[]) "
+    "UNION SELECT id, account_id, key, origin, state, deadline, head, body FROM session WHERE id = ANY($2::bigint[]) "
+    "UNION SELECT id, account_id, key, origin, state, deadline, head, body FROM session "
+    "WHERE id IN (SELECT session_id FROM n)), "
+    "p AS (SELECT unnest($3::bigint[]) AS id UNION SELECT account_id FROM s) "
+    "SELECT 's', to_json(s)::text FROM s UNION ALL "
+    "SELECT 'n', to_json(n)::text FROM n UNION ALL "
+    "SELECT 'a', to_json(a)::text FROM account a WHERE a.id IN (SELECT id FROM p) UNION ALL "
+    "SELECT 'b', to_json(b)::text FROM bucket b WHERE b.account_id IN (SELECT id FROM p) AND b.amount > 0 UNION ALL "
+    "SELECT 'e', to_json(e)::text FROM early_start e WHERE e.key = ANY($1::text[]) UNION ALL "
+    "SELECT 'm', to_json(m)::text FROM idempotency m WHERE m.key = ANY($4::text[])"
+)
+LOCK = "SELECT id FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+DUE = (
+    "(SELECT id FROM session WHERE state=0 AND deadline<=$1::bigint LIMIT $2::bigint) UNION ALL "
+    "(SELECT id FROM session WHERE state=1 AND deadline<=$1::bigint LIMIT $2::bigint)"
+)
+LIVE = "SELECT count(*) FROM session WHERE state IN (0, 1)"
+PURGE = (
+    "WITH g AS (DELETE FROM session WHERE id IN (SELECT id FROM session WHERE state IN (2, 3) AND deadline<$1::bigint "
+    "LIMIT $3::bigint) RETURNING id), "
+    "n AS (DELETE FROM session_alias WHERE session_id IN (SELECT id FROM g)), "
+    "e AS (DELETE FROM early_start WHERE deadline<$2::bigint) SELECT count(*) FROM g"
+)
+SUBSCRIBER = (
+    "SELECT account.id, account.name, subscription.type, subscription.value, subscription.credential "
+    "FROM subscription JOIN account ON account.id = subscription.account_id "
+    "WHERE subscription.type=$1::text AND subscription.value=$2::text"
+)
+STATEMENTS = {
+    "commit": COMMIT,
+    "commit_rare": COMMIT_RARE,
+    "load": LOAD,
+    "lock": LOCK,
+    "due": DUE,
+    "live": LIVE,
+    "purge": PURGE,
+    "subscriber": SUBSCRIBER,
+}

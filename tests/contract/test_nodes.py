@@ -1,0 +1,127 @@
+"""
+Several nodes on one database: races are lost and decided again, and no sum is ever wrong (S10).
+"""
+
+from __future__ import annotations
+
+import random
+
+from aaa.engine.model import Adjust, Denial, Grant, Outcome, Policy, Reason
+from tests.contract.conftest import Bench
+from tests.contract.test_store import access, stop
+from tests.support.world import told
+
+
+def sums(bench: Bench) -> tuple[int, ...]:
+    """Balance, reserved, live sessions; and the sums they claim to be."""
+    (row,) = bench.rows(
+        "SELECT balance, reserved, live_sessions, "
+        "(SELECT sum(amount) FROM ledger_entry), "
+        "(SELECT coalesce(sum(reserved), 0) FROM session WHERE state < 2), "
+        "(SELECT count(*) FROM session WHERE state < 2) FROM account WHERE id=1"
+    )
+    return tuple(int(value) for value in row)
+
+
+def test_a_stale_node_is_corrected_before_it_answers(shared: Bench) -> None:
+    """
+    A denial on a stale cache is confirmed first: after a top-up elsewhere it becomes a grant.
+    """
+    shared.prepare({"alice": "0.10"})
+    one, two = shared.node(), shared.node()
+    shared.run(one, (access("s1", policy=Policy()), 1))
+    (denied,) = shared.run(one, (access("s2"), 1))
+    shared.run(two, (Adjust(1_000_000, "topup", "k1"), 1))
+    (granted,) = shared.run(one, (access("s3"), 1))
+
+    assert isinstance(denied, Denial)
+    assert 20 == told(granted)
+
+
+def test_two_nodes_never_grant_the_same_money(shared: Bench) -> None:
+    shared.prepare({"alice": "1.00"})
+    one, two = shared.node(), shared.node()
+    first = [shared.send(one, (access(f"a{n}"), 1)) for n in range(10)]
+    second = [shared.send(two, (access(f"b{n}"), 1)) for n in range(10)]
+    granted = sum(told(shared.wait(answers)[0]) for answers in first + second)
+    balance, reserved, live, entries, held, sessions = sums(shared)
+
+    assert 0 < granted <= 100
+    assert granted * 10_000 == reserved == held
+    assert (balance, live) == (entries, sessions)
+
+
+def test_one_request_on_two_nodes_has_one_answer(shared: Bench) -> None:
+    """
+    A client that asks the next server while the first still works gets the same grant.
+    """
+    shared.prepare({"alice": "1.00"})
+    one, two = shared.node(), shared.node()
+    answers = [shared.send(node, (access("s1"), 1)) for node in (one, two)]
+    got = [shared.wait(each)[0] for each in answers]
+
+    assert isinstance(got[0], Grant)
+    assert got[0] == got[1]
+    assert 1 == sums(shared)[2]
+
+
+def test_one_movement_on_two_nodes_is_posted_once(shared: Bench) -> None:
+    shared.prepare({"alice": "1.00"})
+    nodes = [shared.node() for _ in range(3)]
+    answers = [shared.send(node, (Adjust(1_000_000, "topup", "k1"), 1)) for node in nodes]
+    outcomes = sorted(shared.wait(each)[0].outcome for each in answers)  # type: ignore[union-attr]
+
+    assert [Outcome.DONE, Outcome.REPEAT, Outcome.REPEAT] == outcomes
+    assert 2_000_000 == sums(shared)[0]
+
+
+def test_a_hot_account_stays_exact_and_every_request_is_answered(shared: Bench) -> None:
+    """
+    Three nodes hit one account with calls; who loses twice is decided under the lock.
+    """
+    shared.prepare({"alice": "1000.00"})
+    nodes = [shared.node() for _ in range(3)]
+    rng = random.Random(5)
+    pending = []
+    for n in range(150):
+        pending.append((n, shared.send(rng.choice(nodes), (access(f"s{n}"), 1))))
+        shared.reactor.iterate(0)
+    assert all(isinstance(shared.wait(each)[0], Grant) for _, each in pending)
+    shared.clock.at(20)
+    stops = [shared.send(rng.choice(nodes), (stop(f"s{n}", 20), None)) for n, _ in pending]
+    assert {Outcome.DONE} == {shared.wait(each)[0].outcome for each in stops}  # type: ignore[union-attr]
+
+    balance, reserved, live, entries, held, sessions = sums(shared)
+    assert 1_000_000_000 - 150 * 200_000 == balance == entries
+    assert 0 == reserved == live == held == sessions
+    assert 0 < sum(node.counters["conflicts", ""] for node in nodes)
+    assert not [error for error in shared.errors if not isinstance(error, Denial)]
+
+
+def test_a_database_that_is_gone_refuses_and_comes_back(shared: Bench, postgres: object) -> None:
+    """
+    Connections that the server ends are made again; what was under way is decided again or refused.
+    """
+    shared.prepare({"alice": "10.00"})
+    node = shared.node()
+    shared.run(node, (access("s1"), 1))
+    shared.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name='aaad'")
+    during = shared.send(node, (access("s2"), 1))
+
+    def is_back() -> bool:
+        node.flush()
+        node.sweep()
+        return None not in during
+
+    shared.turn(is_back)
+    for _ in range(100):
+        shared.reactor.iterate(0.02)
+        (after,) = shared.run(node, (access("s3"), 1))
+        if isinstance(after, Grant):
+            break
+
+    assert isinstance(after, Grant)
+    if isinstance(during[0], Denial):
+        assert Reason.STORE_DOWN is during[0].reason
+    balance, reserved, live, entries, held, sessions = sums(shared)
+    assert (reserved, live, balance) == (held, sessions, entries)
