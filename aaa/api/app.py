@@ -49,22 +49,28 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 
 def make_app(context: ApiContext) -> FastAPI:
     """The application over one context."""
+    app = describe(context.version)
+    app.state.context = context
+    app.state.gallery = live.Gallery()
+    app.add_middleware(BodyLimit)
+    return app
+
+
+def describe(version: str) -> FastAPI:
+    """The application without anything behind it: its routes and their document."""
     app = FastAPI(
         title="prepaid-aaa control API",
-        version=context.version,
+        version=version,
         description="Accounts, balances, sessions, tariffs and health of a prepaid AAA server.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         responses=_RESPONSES,
     )
-    app.state.context = context
-    app.state.gallery = live.Gallery()
     for router in ROUTERS:
         app.include_router(router)
     app.include_router(ui.router)
     problems.install(app)
-    app.add_middleware(BodyLimit)
     return app
 
 

@@ -8,7 +8,7 @@ are strings, because 64 bits do not fit into the numbers of many JSON readers.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -335,6 +335,27 @@ class MadeVoucher(BaseModel):
     pin: str
     amount: Money
     expires_at: str | None
+
+
+class Setting(BaseModel):
+    """One key of the configuration in effect."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+class Change(BaseModel):
+    """One difference between two versions of a tariff; `prefix` null: of the tariff itself."""
+
+    kind: str
+    service: str | None
+    prefix: str | None
+    what: str
+    before: str
+    after: str
+    change_percent: int | None
+    is_jump: bool
 
 
 class Identity(BaseModel):

@@ -20,6 +20,7 @@ from aaa.api.problems import Refusal, not_found
 from aaa.api.security import OPERATE, READ, Who
 from aaa.api.shapes import Page, instant
 from aaa.config.problems import Problem
+from aaa.config.show import settings
 from aaa.errors import AaaError, ConfigError
 from aaa.store import read, schema
 
@@ -79,6 +80,12 @@ def status(context: Context) -> dict[str, Any]:
         },
         **node,
     }
+
+
+@router.get("/v1/config", dependencies=[READ])
+def show_config(context: Context) -> list[shapes.Setting]:
+    """Every value in effect and who decided it, without secrets."""
+    return [shapes.Setting(**setting._asdict()) for setting in settings(context.config)]
 
 
 @router.post("/v1/drain", dependencies=[OPERATE])

@@ -7,7 +7,8 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from fastapi.responses import PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection, insert
 
@@ -20,10 +21,14 @@ from aaa.provision.tables import Instant
 from aaa.provision.write import ACTIVATION_LEAD_US
 from aaa.store import read
 from aaa.store import tables as db
+from rating.diff import diff
+from rating.document import TariffDocument
+from rating.export import export_csv
 
 router = APIRouter(prefix="/v1/tariffs", tags=["tariffs"], dependencies=[READ])
 
 NumberOfVersion = Annotated[int, Field(ge=1, le=2**62)]
+NumberInQuery = Annotated[int, Query(ge=1, le=2**62)]
 
 
 class Activate(BaseModel):
@@ -56,6 +61,38 @@ def export_version(context: Context, name: str, version: NumberOfVersion) -> dic
         _tariff_has(connection, name, version)
         document: dict[str, Any] = json.loads(read.document(connection, version) or "{}")
         return document
+
+
+@router.get("/{name}/versions/{version}/rates.csv", response_class=PlainTextResponse)
+def export_rates(context: Context, name: str, version: NumberOfVersion) -> PlainTextResponse:
+    """The rates of a version as a rates file."""
+    with context.read() as connection:
+        _tariff_has(connection, name, version)
+        document = TariffDocument.from_json(read.document(connection, version) or "")
+    return PlainTextResponse(export_csv(document), media_type="text/csv")
+
+
+@router.get("/{name}/diff")
+def diff_versions(context: Context, name: str, before: NumberInQuery, after: NumberInQuery) -> list[shapes.Change]:
+    """What changes between two versions, price jumps marked."""
+    with context.read() as connection:
+        documents = []
+        for version in (before, after):
+            _tariff_has(connection, name, version)
+            documents.append(TariffDocument.from_json(read.document(connection, version) or ""))
+    return [
+        shapes.Change(
+            kind=change.kind,
+            service=change.key.service if change.key else None,
+            prefix=change.prefix,
+            what=change.what,
+            before=change.before,
+            after=change.after,
+            change_percent=change.change_percent,
+            is_jump=change.is_jump,
+        )
+        for change in diff(*documents)
+    ]
 
 
 @router.post("/{name}/activations", status_code=201, dependencies=[ADMIN])

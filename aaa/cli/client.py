@@ -67,6 +67,14 @@ class Client:
         """Read one document."""
         return self.request("GET", path, query=query)
 
+    def text(self, path: str) -> str:
+        """Read something that is no JSON."""
+        response = self._send("GET", path, None, {}, {})
+        content = response.read()
+        if response.status >= 400:
+            raise _error(response.status, content)
+        return content.decode()
+
     def pages(self, path: str, most: int | None = None, **query: Any) -> Iterator[Any]:
         """
         Read a list to its end, a page at a time; nothing but one page is held in memory.

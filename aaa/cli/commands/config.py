@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import click
 
+from aaa.cli.client import path_of
 from aaa.cli.errors import INVALID_CONFIG, CliError
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_one, show_rows
 
 command = click.Group("config", help="The configuration file, offline.")
-
-_PASSWORD_IN_URL = re.compile(r"(://[^:/@]*:)[^@]*@")
 
 
 def load(options: Options, checks_clients: bool = False) -> Any:
@@ -55,23 +53,26 @@ def check(options: Options) -> None:
 @click.option("--origin", is_flag=True, help="Say who decided each value: default, file:line, environment.")
 def show(options: Options, origin: bool) -> None:
     """Show every value in effect; secrets are left out."""
+    from aaa.config.show import settings  # noqa: PLC0415
+
     config = load(options)
-    rows = [
-        {"key": key, "value": _shown(config, key), "origin": source} for key, source in sorted(config.origin.items())
-    ]
+    rows = [setting._asdict() for setting in settings(config)]
     shown = columns("key", "value", "origin") if origin else columns("key", "value")
     if options.form in ("json", "jsonl") and not origin:
         rows = [{"key": row["key"], "value": row["value"]} for row in rows]
     show_rows(rows, shown, options.form)
 
 
-def _shown(config: Any, key: str) -> Any:
-    """The value of a dotted key, without secrets."""
-    table, *path = key.split(".")
-    if table in ("nas", "peer") and path:
-        value = getattr(config, table)[int(path[0])].get(path[1])
-        return "(secret)" if path[1] == "secret" and value else value
-    value = getattr(getattr(config, table), path[0]) if path else None
-    if isinstance(value, str):
-        return _PASSWORD_IN_URL.sub(r"\1***@", value)
-    return list(value) if isinstance(value, tuple) else value
+@verb(command)
+def diff(options: Options) -> None:
+    """Show what differs between the file and the running server's configuration."""
+    from aaa.config.show import settings  # noqa: PLC0415
+
+    here = {setting.key: setting.value for setting in settings(load(options))}
+    there = {row["key"]: row["value"] for row in options.client.get(path_of("config"))}
+    rows = [
+        {"key": key, "file": here.get(key), "running": there.get(key)}
+        for key in sorted(here.keys() | there.keys())
+        if here.get(key) != there.get(key)
+    ]
+    show_rows(rows, columns("key", "file", "running"), options.form)

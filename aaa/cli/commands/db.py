@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from aaa.cli.commands.config import load
-from aaa.cli.errors import DONE, FOUND_SOMETHING, UNREACHABLE, CliError
+from aaa.cli.errors import CONFLICT, DONE, FOUND_SOMETHING, UNREACHABLE, CliError
 from aaa.cli.main import Options, verb
 from aaa.cli.output import show_one
 
@@ -53,6 +53,31 @@ def check(options: Options) -> int:
         raise CliError("schema", str(error), FOUND_SOMETHING) from error
     show_one({"schema": _current(options), "ok": True}, options.form)
     return DONE
+
+
+@verb(command)
+@click.argument("file", type=click.Path(dir_okay=False))
+def backup(options: Options, file: str) -> None:
+    """Copy a SQLite database while the server runs; PostgreSQL has pg_dump and its own ways."""
+    import os  # noqa: PLC0415
+    import sqlite3  # noqa: PLC0415
+
+    from sqlalchemy.engine import make_url  # noqa: PLC0415
+
+    url = make_url(load(options).store.url)
+    if url.get_backend_name() != "sqlite":
+        raise CliError("refused", "back PostgreSQL up with pg_dump or its continuous archiving")
+    if os.path.exists(file):
+        raise CliError("conflict", f"{file} exists already", CONFLICT)
+    try:
+        source = sqlite3.connect(f"file:{url.database}?mode=ro", uri=True)
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        with sqlite3.connect(file) as target:
+            source.backup(target, pages=4096)
+        source.close()
+    except (OSError, sqlite3.Error) as error:
+        raise CliError("unreachable", f"{url.database}: {error}", UNREACHABLE) from error
+    print(file)
 
 
 def _current(options: Options) -> str | None:

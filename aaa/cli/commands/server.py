@@ -51,3 +51,23 @@ def reload(options: Options) -> None:
     show_one(done, options.form)
     for setting in done["needs_restart"]:
         print(f"needs a restart: {setting}", file=sys.stderr)
+
+
+@verb(command)
+@click.argument("file", type=click.Path(dir_okay=False))
+def support_bundle(options: Options, file: str) -> None:
+    """Pack what a supporter needs into FILE (.tar.gz): status, health, configuration without secrets, audit."""
+    import io  # noqa: PLC0415
+    import json  # noqa: PLC0415
+    import tarfile  # noqa: PLC0415
+
+    parts = {name: options.client.get(path_of(name)) for name in ("status", "config", "nas", "peers", "tariffs")}
+    parts["audit"] = options.client.get(path_of("audit"), limit=1000)
+    parts["ready"] = options.client.probe("/readyz?verbose=true")
+    with tarfile.open(file, "w:gz") as bundle:
+        for name, document in parts.items():
+            content = json.dumps(document, indent=2).encode()
+            entry = tarfile.TarInfo(f"prepaid-aaa-support/{name}.json")
+            entry.size = len(content)
+            bundle.addfile(entry, io.BytesIO(content))
+    print(f"{file}: {', '.join(sorted(parts))}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 import click
 
 from aaa.cli.client import path_of
-from aaa.cli.errors import CliError
+from aaa.cli.errors import USAGE, CliError
 from aaa.cli.main import Options, verb
-from aaa.cli.output import columns, show_one, show_rows
+from aaa.cli.output import cell, columns, show_one, show_rows
 
 command = click.Group("session", help="Running sessions.")
 
@@ -72,3 +73,37 @@ def settle(options: Options, session: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Settle session {session} without its Stop?", abort=True, err=True)
     show_one(options.client.request("POST", f"{path_of('sessions', session)}/settle"), options.form)
+
+
+@verb(command)
+@click.option("--interval", type=click.FloatRange(0.5), default=1.0, show_default=True, metavar="S")
+def top(options: Options, interval: float) -> None:
+    """Watch running sessions on a live screen until interrupted."""
+    if not sys.stdout.isatty():
+        raise CliError("usage", "a live screen needs a terminal; use `session list --watch`", USAGE)
+    from rich.live import Live  # noqa: PLC0415 - for terminals only
+
+    with Live(screen=True, auto_refresh=False) as screen:
+        while True:
+            screen.update(_screen(options.client.get(path_of("live"))), refresh=True)
+            time.sleep(interval)
+
+
+def _screen(picture: dict[str, Any]) -> Any:
+    """One picture of the running sessions as a table with the figures above it."""
+    from rich.console import Group  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    figures = [f"{picture['active']} sessions"]
+    for money in picture["currencies"]:
+        figures.append(f"burn {cell(money['burn_per_minute'])}/min, reserved {cell(money['reserved'])}")
+    figures += [f"denied {reason}: {count}" for reason, count in picture["denials"].items()]
+    keys = ("account", "caller", "destination", "origin", "state", "elapsed_s", "charged", "reserved", "left_s")
+    table = Table(*keys, box=None, header_style="bold")
+    for session in picture["sessions"]:
+        table.add_row(*(cell(session[key]) for key in keys))
+    for group in picture["groups"]:
+        table.add_row(
+            "", "", group["destination_name"], "", f"{group['sessions']} sessions", "", "", cell(group["reserved"])
+        )
+    return Group("  ".join(figures), table)

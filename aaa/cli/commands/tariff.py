@@ -31,11 +31,26 @@ def show(options: Options, tariff: str) -> None:
 @verb(command)
 @click.argument("tariff")
 @click.option("--version", "number", type=int, help="Another than the one in force.")
-def export(options: Options, tariff: str, number: int | None) -> None:
+@click.option("--csv", "as_csv", is_flag=True, help="Only the rates, as a rates file.")
+def export(options: Options, tariff: str, number: int | None, as_csv: bool) -> None:
     """Print a version's canonical document."""
     if number is None:
         number = options.client.get(path_of("tariffs", tariff))["in_force"]
+    if as_csv:
+        print(options.client.text(path_of("tariffs", tariff, "versions", str(number), "rates.csv")), end="")
+        return
     print(json.dumps(options.client.get(path_of("tariffs", tariff, "versions", str(number)))))
+
+
+@verb(command)
+@click.argument("tariff")
+@click.argument("before", type=int)
+@click.argument("after", type=int)
+def diff(options: Options, tariff: str, before: int, after: int) -> None:
+    """Show what changes from one version to another; jumps of half or more are marked."""
+    changes = options.client.get(path_of("tariffs", tariff, "diff"), before=before, after=after)
+    shown = columns("kind", "service", "prefix", "what", "before", "after", "change_percent=percent", "is_jump=jump")
+    show_rows(changes, shown, options.form)
 
 
 @verb(command)

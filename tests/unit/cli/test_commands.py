@@ -241,3 +241,49 @@ def test_every_verb_has_help(noun):
 
     assert group.commands
     assert all(verb.help for verb in group.commands.values())
+
+
+def test_versions_are_compared_and_exported(shop: Shop):
+    """A jump of the price is marked; the rates come out as the file they could come from."""
+    newer = '[[tariff]]\nname = "retail"\ncurrency = "EUR"\n[[tariff.rate]]\nprefix = "44"\nprice = "1.20"\n'
+    shop.world.now_us += 1_000_000
+    shop.aaactl("apply", shop.file("n.toml", newer))
+    changes = json.loads(shop.aaactl("tariff", "diff", "retail", "1", "2", "-o", "json").out)
+    exported = shop.aaactl("tariff", "export", "retail", "--version", "1", "--csv")
+
+    assert ("44", 100, True) == tuple(
+        next((c["prefix"], c["change_percent"], c["is_jump"]) for c in changes if c["change_percent"])
+    )
+    assert "prefix" in exported.out.splitlines()[0]
+    assert 4 == shop.aaactl("tariff", "diff", "retail", "1", "9").code
+
+
+def test_a_support_bundle_holds_no_secret(shop: Shop):
+    """It is sent to others."""
+    import tarfile
+
+    path = str(shop.directory / "bundle.tar.gz")
+    packed = shop.aaactl("server", "support-bundle", path)
+    with tarfile.open(path) as bundle:
+        content = b"".join(bundle.extractfile(member).read() for member in bundle.getmembers())
+
+    assert 0 == packed.code
+    assert b'"config"' in content or b"server.node" in content
+    assert not any(secret in content for secret in (b"hush", b"testing123", b'"secret"'))
+
+
+def test_the_file_is_compared_with_what_runs(shop: Shop, monkeypatch):
+    """What a reload would change."""
+    path = shop.directory / "aaa.toml"
+    path.write_text(path.read_text() + '[log]\nlevel = "debug"\n')
+    rows = json.loads(shop.aaactl("--config", str(path), "config", "diff", "-o", "json").out)
+
+    assert [{"key": "log.level", "file": "debug", "running": "info"}] == rows
+
+
+def test_a_live_screen_needs_a_terminal(shop: Shop):
+    """Scripts are told what to use instead."""
+    refused = shop.aaactl("session", "top")
+
+    assert 2 == refused.code
+    assert "session list --watch" in refused.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -104,3 +105,16 @@ def test_upgrade_prints_sql_for_a_dba(config):
 
     assert "CREATE TABLE account" in printed.out
     assert not (config.parent / "a.db").exists()
+
+
+def test_a_backup_is_a_database_of_its_own(config):
+    """Taken while others write; never over another file."""
+    separately("--config", str(config), "db", "upgrade")
+    target = config.parent / "backup.db"
+    made = separately("--config", str(config), "db", "backup", str(target))
+    again = separately("--config", str(config), "db", "backup", str(target))
+    with sqlite3.connect(target) as copy:
+        (count,) = copy.execute("SELECT count(*) FROM account").fetchone()
+
+    assert (0, 5) == (made.code, again.code)
+    assert 0 <= count <= 1
