@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future
 from itertools import islice
 from typing import Annotated, Any
 
@@ -15,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection, insert
 
-from aaa.api.context import ApiContext, Caller, Context
+from aaa.api.context import PROVISION_TIMEOUT_S, ApiContext, Caller, Context
 from aaa.api.problems import Refusal, accepted
 from aaa.api.security import ADMIN, Who
 from aaa.api.shapes import Applied
@@ -124,18 +123,16 @@ def _write(context: ApiContext, file: ApplyFile, audit: dict[str, Any] | None, d
 
 def _post(context: ApiContext, openings: list[tuple[int, Adjust]], who: Caller) -> None:
     """
-    Post opening balances, a bounded number in flight; the node makes batches of them.
+    Post opening balances, a bounded number at once; the node makes batches of them.
 
     Raises:
         Refusal: One of them was not posted; running the file again resumes.
     """
     queue = iter(openings)
     while part := list(islice(queue, OPENINGS_AT_ONCE)):
-        futures: list[Future[Any]] = [
-            context.control.submit(command._replace(actor=who.actor), account_id) for account_id, command in part
-        ]
-        for future in futures:
-            accepted(context.wait(future))
+        commands = [(command._replace(actor=who.actor), account_id) for account_id, command in part]
+        for answer in context.wait(context.control.submit_all(commands), PROVISION_TIMEOUT_S):
+            accepted(answer)
 
 
 def _lines(steps: Iterator[dict[str, Any]]) -> Iterator[str]:

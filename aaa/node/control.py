@@ -8,8 +8,9 @@ batches, and comes back as a future; reads go through its own connection and nev
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from aaa.engine.model import Answer, Command
@@ -49,6 +50,28 @@ class NodeControl:
         def run(future: Future[Answer]) -> None:
             self._node.submit(command, account_id, future.set_result)
             self._node.flush()
+
+        return self._in_reactor(run)
+
+    def submit_all(self, commands: Sequence[tuple[Command, int | None]]) -> Future[list[Answer]]:
+        """Submit many commands at once: they gather into few batches, and their answers come together."""
+
+        def run(future: Future[list[Answer]]) -> None:
+            answers: list[Answer | None] = [None] * len(commands)
+            left = len(commands)
+
+            def taken(place: int, answer: Answer) -> None:
+                nonlocal left
+                answers[place] = answer
+                left -= 1
+                if not left:
+                    future.set_result([answer for answer in answers if answer is not None])
+
+            for place, (command, account_id) in enumerate(commands):
+                self._node.submit(command, account_id, partial(taken, place))
+            self._node.flush()
+            if not commands:
+                future.set_result([])
 
         return self._in_reactor(run)
 
