@@ -8,6 +8,7 @@ rounds, as CPU time of this process; they are for comparing, not tests.
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import resource
 import tempfile
@@ -150,10 +151,12 @@ def bulk(count: int) -> None:
                 file.write(f"{number},{dice.randrange(10**11, 10**12)},{at},{dice.randrange(600)}\n")
         for processes in (1, 2):
             with open(Path(folder) / "rated.csv", "w") as out:
-                begun = time.perf_counter()
-                summary = rate_file(path, tariff, out, processes)
-                rate = summary.calls / (time.perf_counter() - begun)
-            tell(f"bulk rating of {count} calls, {processes} processes", rate, "call/s", ">= 50000 on two cores")
+                begun, cpu_s = time.perf_counter(), sum(os.times()[:4])
+                rate_file(path, tariff, out, processes)
+                rate, cpu_us = count / (time.perf_counter() - begun), (sum(os.times()[:4]) - cpu_s) / count * 1e6
+            what = f"bulk rating of {count} calls, {processes} processes"
+            tell(what, rate, "call/s", ">= 50000 on two free cores")
+            tell(f"{what}, CPU per call", cpu_us, "us", "<= 40")
 
 
 def main() -> None:

@@ -111,7 +111,7 @@ def line_head(
     if tariff is None:
         return Reason.NO_TARIFF
     key = request.key
-    plan = tariff.find(key.service, request.destination, key.direction, key.rating_group)
+    plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, key.unit)
     if plan is None:
         return Reason.UNKNOWN_DESTINATION
     refusal = refused_destination(account, plan)

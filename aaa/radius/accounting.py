@@ -104,7 +104,7 @@ class AccountingFlow:
                 # The session is there and somebody else pays for it: the report counts, not the name in it.
                 again = command._replace(orphan=None)
                 self._service.node.submit(again, None, partial(self._answered, request, again))
-                self._service.flushes_again = True
+                self._service.flush_later()
                 return
         self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
         if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, Grant | Denial):

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IReadDescriptor
+from twisted.logger import Logger
 from zope.interface import implementer
 
 from aaa.radius.dynauth import DynauthClient
@@ -76,7 +77,10 @@ class DynauthPort:
 
     def _tell(self) -> None:
         for done, result in self._client.events():
-            done(result)
+            try:
+                done(result)
+            except Exception:
+                Logger().failure("whoever waited for a NAS failed at its answer")
 
     def fileno(self) -> int:
         return self._socket.fileno()

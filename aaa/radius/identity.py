@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PACKET_SOURCE = -1
 _ADDRESSES = frozenset((a.NAS_IP_ADDRESS, a.FRAMED_IP_ADDRESS, a.NAS_IPV6_ADDRESS))
+_NOT_NAMES = _ADDRESSES | {PACKET_SOURCE, a.CALLING_STATION_ID, a.CISCO_AVPAIR}
 
 
 class Source(NamedTuple):
@@ -56,25 +57,25 @@ def candidates(nas: Nas, attributes: a.Attributes, address: str) -> list[tuple[s
     Args:
         address: The packet's source address.
     """
-    for source in nas.identity:
-        if source.code == PACKET_SOURCE:
-            return [("ip", address)]
-        if source.code in _ADDRESSES:
-            value = a.address(a.first(attributes, source.code))
-            if value:
-                return [("ip", value)]
-        elif source.code == a.CALLING_STATION_ID:
-            value = a.text(attributes, source.code)
-            if value and nas.trust_calling_station_id:
-                return [("e164", normalise(value, nas.numbers)), ("username", value)]
-        elif source.pair:
-            value = _pair(attributes, source.pair)
-            if value:
-                return [("ip", value) if _is_address(value) else ("username", value)]
-        else:
-            value = _name(attributes, source.code)
+    for code, pair in nas.identity:
+        if code not in _NOT_NAMES:
+            value = _name(attributes, code)
             if value:
                 return _of_name(nas, value)
+        elif code == PACKET_SOURCE:
+            return [("ip", address)]
+        elif code in _ADDRESSES:
+            value = a.address(a.first(attributes, code))
+            if value:
+                return [("ip", value)]
+        elif code == a.CALLING_STATION_ID:
+            value = a.text(attributes, code)
+            if value and nas.trust_calling_station_id:
+                return [("e164", normalise(value, nas.numbers)), ("username", value)]
+        else:
+            value = _pair(attributes, pair)
+            if value:
+                return [("ip", value) if _is_address(value) else ("username", value)]
     return []
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from twisted.logger import Logger
+
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
@@ -34,6 +36,11 @@ class Settings:
     reuse_port: bool = False
 
 
+def _logged(error: Exception) -> None:
+    """Log the exception that is being handled."""
+    Logger().failure("a packet led to {error!r}", error=error)
+
+
 class RadiusServer:
     """
     The RADIUS face of a node over UDP.
@@ -42,6 +49,7 @@ class RadiusServer:
         node, directory: What requests are given to, and who their senders are.
         clients: The client entries; `reload` replaces them.
         is_serving: False silences Status-Server.
+        on_error: Told of exceptions that a packet led to; logged when nobody is.
     """
 
     def __init__(
@@ -52,10 +60,13 @@ class RadiusServer:
         keys: Keys,
         settings: Settings | None = None,
         is_serving: Callable[[], bool] = lambda: True,
+        on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.settings = settings or Settings()
         self._reactor: Any = None
-        self.service = RadiusService(node, directory, clients, keys, self._call_from_thread, is_serving)
+        self.service = RadiusService(
+            node, directory, clients, keys, self._call_from_thread, is_serving, on_error or _logged
+        )
         self._ports: list[udp.UdpPort] = []
         self._dynauth: DynauthPort | None = None
         self._streams: list[Any] = []

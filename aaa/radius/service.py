@@ -58,6 +58,7 @@ class RadiusService:
     Args:
         call_from_thread: Runs a function on the reactor thread; for the password pool.
         is_serving: False silences Status-Server, so that clients fail over (RFC 5997 4.2).
+        on_error: Told of an exception that one packet led to: a bug, which must not end the service for all.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class RadiusService:
         keys: Keys,
         call_from_thread: Callable[..., object],
         is_serving: Callable[[], bool] = lambda: True,
+        on_error: Callable[[Exception], None] | None = None,
     ) -> None:
         self.node = node
         self.directory = directory
@@ -76,7 +78,6 @@ class RadiusService:
         self.tickets = Tickets(keys)
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.dedup = Dedup()
-        self.flushes_again = False
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
         self.authenticator = Authenticator(keys, self.pool)
@@ -85,6 +86,7 @@ class RadiusService:
         self.access = AccessFlow(self)
         self.accounting = AccountingFlow(self)
         self._is_serving = is_serving
+        self._on_error = on_error or _raised
         self._learned: dict[str, Learned] = {}
 
     def handle(self, data: bytes, address: Address, port: Port, now_us: int) -> None:
@@ -95,6 +97,14 @@ class RadiusService:
 
     def receive(self, data: bytes, address: Address, port: Port, now_us: int) -> Request | None:
         """Return the request in a datagram if it is sound, from a known client, and not a repeat."""
+        try:
+            return self._receive(data, address, port, now_us)
+        except Exception as error:
+            self.counters["dropped", "", "internal_error"] += 1
+            self._on_error(error)
+            return None
+
+    def _receive(self, data: bytes, address: Address, port: Port, now_us: int) -> Request | None:
         nas = self.clients.find(address[0])
         if nas is None:
             self.counters["dropped", "", "unknown_nas"] += 1
@@ -127,12 +137,16 @@ class RadiusService:
     def serve(self, request: Request) -> None:
         """Give a request to its flow."""
         code = request.packet.code
-        if code == ACCOUNTING_REQUEST:
-            self.accounting.serve(request)
-        elif code == ACCESS_REQUEST:
-            self.access.serve(request)
-        else:
-            self._status(request)
+        try:
+            if code == ACCOUNTING_REQUEST:
+                self.accounting.serve(request)
+            elif code == ACCESS_REQUEST:
+                self.access.serve(request)
+            else:
+                self._status(request)
+        except Exception as error:
+            self.drop(request, "internal_error")
+            self._on_error(error)
 
     def arrange(self, access: list[Request], accounting: list[Request]) -> list[Request]:
         """
@@ -179,11 +193,12 @@ class RadiusService:
         self.counters["dropped", request.nas.name, reason] += 1
 
     def flush(self) -> None:
-        """Have everything that was served committed and answered, and what its answers submitted."""
+        """Have everything that was served committed and answered."""
         self.node.flush()
-        while self.flushes_again:
-            self.flushes_again = False
-            self.node.flush()
+
+    def flush_later(self) -> None:
+        """Have what an answer submitted committed too, when the reactor has done with that answer."""
+        self._call_from_thread(self.flush)
 
     def stop(self) -> None:
         """End the password threads."""
@@ -222,6 +237,11 @@ class RadiusService:
     def _payer(self, request: Request) -> tuple[str, tuple[str, str]] | None:
         identities = request.identities()
         return (request.nas.name, identities[0]) if identities else None
+
+
+def _raised(error: Exception) -> None:
+    """Nobody wants to know: let it be seen where it happened."""
+    raise error
 
 
 def _session_ids(request: Request) -> list[bytes]:

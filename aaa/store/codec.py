@@ -127,7 +127,7 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
     if version:
         tariff = tariffs.version(version)
         if tariff is not None:
-            plan = tariff.find(key.service, destination, key.direction, key.rating_group)
+            plan = tariff.find(key.service, destination, key.direction, key.rating_group, key.unit)
         if plan is None:
             raise StoreUnavailable(f"tariff version {version} has no rate for {destination!r} any more")
     head = LineHead(key, destination, received, version, prefix, anchor_auth_us, plan, offset)

@@ -25,10 +25,10 @@ TABLE = {"name": "nas1", "address": "127.0.0.0/8", "secret": "testing123", "limi
 class Flow:
     """A NAS that talks to a real node; amounts are read from the store."""
 
-    def __init__(self, directory, balance: str, price: str, pulse: str = "1/1", **settings):
+    def __init__(self, directory, balance: str, price: str, pulse: str = "1/1", tariff: str = "", **settings):
         self.clock = Clock()
         self.opening_micro = round(float(balance) * 1_000_000)
-        self.server = Server(prepared(directory, {"alice": balance}, flat(price, pulse)), self.clock)
+        self.server = Server(prepared(directory, {"alice": balance}, tariff or flat(price, pulse)), self.clock)
         credential = f'{{"clear": "{KEYS.seal(b"pw")}"}}'
         self.server.store.provision(
             lambda connection: (
@@ -42,7 +42,7 @@ class Flow:
         self.ports = FakePort(checks.AUTH), FakePort(checks.ACCT)
         self.service = RadiusService(
             self.server.node,
-            StoreDirectory(self.server.store, self.clock),
+            StoreDirectory(self.server.store, self.clock, self.server.node.flush),
             Clients([nas_from({**TABLE, **settings}, {}, {**SHIPPED, "hotspot-by-time": BY_TIME})]),
             KEYS,
             lambda work, *rest: work(*rest),
@@ -270,3 +270,66 @@ def test_r8_freeswitch_with_the_modules_own_fields(flow):
     fs.server.node.sweep()
 
     assert fs.figures == (9.8, 0.0)
+
+
+def test_a_proxys_call_lasts_from_answer_to_bye_by_its_event_times(flow):
+    """DIGEST R-VOIP-20: no Acct-Session-Time is ever sent."""
+    proxy = flow("10.00", "0.60", profile="kamailio", authorize_without_credentials=True)
+    call = (44, "a84b4c76e66710@pc33")
+    accept = proxy.access(call, (30, "sip:442079460001@pbx.example"), password=None)
+    assert accept[a.SIP_AVP] == b"credit_time#999"
+    start_s = proxy.clock() // 1_000_000
+    proxy.clock.at(7)
+    proxy.account(1, call, (55, start_s + 5), (6, 15))
+    proxy.clock.at(82)
+    proxy.account(2, call, (55, start_s + 80), (6, 15))
+
+    assert proxy.figures == (9.25, 0.0)
+
+
+def test_a_proxys_failed_call_releases_what_was_held(flow):
+    proxy = flow("10.00", "0.60", profile="kamailio", authorize_without_credentials=True)
+    call = (44, "a84b4c76e66710@pc33")
+    proxy.access(call, (30, "442079460001"), password=None)
+    proxy.account(15, call, (6, 15))
+
+    assert proxy.figures == (10.0, 0.0)
+
+
+def volume(price: str, time_price: str = "") -> str:
+    """A tariff of data by volume, and by time as well if priced."""
+    text = flat(price, unit="1MB", pulse="1000/1000", service="data")
+    if time_price:
+        text += (
+            '[[tariff.rate]]\nprefix = ""\nservice = "data"\n'
+            f'price = "{time_price}"\nprice_unit = "60s"\npulse = "1/1"\n'
+        )
+    return text
+
+
+def test_a_hotspot_is_limited_in_what_its_tariff_prices(flow):
+    """1.00 at 0.01 per megabyte is 100 megabytes; time is not priced, so it has no limit."""
+    spot = flow("1.00", "0", tariff=volume("0.01"), profile="hotspot")
+    accept = spot.access(SID)
+    assert accept.get(27) is None
+    assert accept.number(a.MIKROTIK_TOTAL_LIMIT) == 100_000_000
+    spot.account(1, SID)
+    spot.clock.at(100)
+    spot.account(2, SID, (46, 100), (42, 5_000_000), (43, 15_000_000), (1, "alice"))
+
+    assert spot.figures == (0.8, 0.0)
+
+
+def test_time_and_volume_of_one_session_are_paid_from_one_balance(flow):
+    """10 minutes at 0.06 and 10 megabytes at 0.01 are held together, and the rest is given back."""
+    settings = {"quantum": "fixed", "quantum_fixed": 600, "coa": "127.0.0.1:3799", "profile": "hotspot"}
+    spot = flow("1.00", "0", tariff=volume("0.01", "0.06"), **settings)
+    spot.service.limits._proven.add("nas1")  # its CoA-ACK came before
+    accept = spot.access(SID)
+    assert (accept.number(27), accept.number(a.MIKROTIK_TOTAL_LIMIT)) == (600, 10_000_000)
+    assert spot.figures == (1.0, 0.7)
+    spot.account(1, SID)
+    spot.clock.at(100)
+    spot.account(2, SID, (46, 100), (42, 1_000_000), (43, 1_000_000), (1, "alice"))
+
+    assert spot.figures == (0.88, 0.0)

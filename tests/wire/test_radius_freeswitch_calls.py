@@ -37,7 +37,7 @@ class Prepaid:
         self.server.node.forget()
         self.auth, self.acct = FakePort(checks.AUTH), FakePort(checks.ACCT)
         entry = nas(profile="freeswitch", authorize_without_credentials=True, **settings)
-        directory_ = StoreDirectory(self.server.store, self.clock)
+        directory_ = StoreDirectory(self.server.store, self.clock, self.server.node.flush)
         self.service = RadiusService(
             self.server.node, directory_, Clients([entry]), KEYS, lambda work, *rest: work(*rest)
         )

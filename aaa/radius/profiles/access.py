@@ -16,6 +16,7 @@ from aaa.radius.profiles.values import conference_id, pair, without_prefix
 if TYPE_CHECKING:
     from aaa.radius.clients import Nas
 
+_BY_ID = ("s",)
 _NO_NUMBER = Number("", "", "")
 
 
@@ -111,6 +112,9 @@ def session_names(profile: Profile, attributes: a.Attributes, is_access: bool, p
     A caller chooses its SIP Call-ID.  So an Access-Request that names its session properly does not
     bring the Call-ID along, except to find the session again in mid-call.
     """
+    if profile.session_keys == _BY_ID and not profile.session_pair:
+        value = a.text(attributes, a.ACCT_SESSION_ID)
+        return ("s:" + value,) if value else ()
     names = []
     for kind in profile.session_keys:
         if kind == "s":

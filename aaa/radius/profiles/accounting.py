@@ -59,7 +59,7 @@ def read(profile: Profile, attributes: a.Attributes, status: int, now_us: int) -
         session_names(profile, attributes, is_access=False),
         not profile.charged_origin or _is_charged_leg(profile, attributes),
         seconds,
-        _octets(attributes),
+        _octets(attributes) if len(profile.charge_keys) > 1 else None,
         event_us,
         answered_us,
     )
@@ -172,6 +172,9 @@ def announced_late(nas: Nas, attributes: a.Attributes, keys: tuple[str, ...], su
 
 
 def _lines(report: Report, profile: Profile, wants_quota: bool) -> tuple[LineRequest, ...]:
+    if len(profile.charge_keys) == 1:  # of seconds, as nearly always
+        usage = None if report.seconds is None else Total(report.seconds)
+        return (LineRequest(profile.charge_keys[0], usage, wants_quota),)
     return tuple([LineRequest(key, _usage(key.unit, report), wants_quota) for key in profile.charge_keys])
 
 
@@ -183,6 +186,6 @@ def _usage(unit: str, report: Report) -> Total | None:
 def _totals(report: Report, profile: Profile) -> str:
     """The totals a repeat has too, in the order of the lines: what names a report within its session."""
     seconds = "" if report.seconds is None else str(report.seconds)
-    if len(profile.charge_keys) == 1 and profile.charge_keys[0].unit == "seconds":
+    if len(profile.charge_keys) == 1:
         return seconds
     return f"{seconds}.{'' if report.octets is None else report.octets}"

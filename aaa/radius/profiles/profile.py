@@ -25,7 +25,7 @@ class Profile:
         takes_pins: A User-Name of digits may be a PIN; without a password the PIN is the proof.
         session_pair: A Cisco-AVPair that names the session where Acct-Session-Id is absent.
         called, calling: Attributes with the numbers, first present wins.
-        charge_keys: The lines a session asks for, one each.
+        charge_keys: The lines a session asks for, one each; a single one is of seconds.
         charged_origin: Of the legs that share a conference id, the h323-call-origin that is charged;
             others are acknowledged and move nothing.  "" charges every session.
         charged_call_type: Beside it, the h323-call-type that is charged: two gateways of one call

@@ -255,3 +255,16 @@ def test_the_balance_is_told_before_a_number_is_called():
     assert reply[a.H323_RETURN_CODE] == b"h323-return-code=0"
     assert reply[a.H323_CREDIT_AMOUNT] == b"h323-credit-amount=10.00"
     assert reply.get(a.SESSION_TIMEOUT) is None
+
+
+def test_a_packet_that_leads_to_a_bug_is_dropped_and_told_and_the_next_one_served():
+    served = Bench()
+    errors = []
+    served.service._on_error = errors.append
+    find, served.directory.find = served.directory.find, None
+    assert served.access((1, "bob"), password="hello") is None
+    served.directory.find = find
+
+    assert [type(error) for error in errors] == [TypeError]
+    assert served.dropped() == {"internal_error": 1}
+    assert served.access((1, "bob"), password="hello").code == p.ACCESS_ACCEPT
