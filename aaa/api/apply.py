@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from concurrent.futures import Future
+from functools import partial
 from itertools import islice
 from typing import Annotated, Any
 
@@ -15,13 +15,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection, insert
 
-from aaa.api.context import ApiContext, Caller, Context
+from aaa.api.context import PROVISION_TIMEOUT_S, ApiContext, Caller, Context
 from aaa.api.problems import Refusal, accepted
 from aaa.api.security import ADMIN, Who
 from aaa.api.shapes import Applied
-from aaa.config.problems import problem_at
+from aaa.config.problems import Problem, problem_at
 from aaa.engine.model import Adjust
 from aaa.provision import ApplyFile, ApplyRefused, Result, parse_apply, write
+from aaa.provision.large import LargeFile, is_large, line_of_account, parse_large
 from aaa.provision.parse import placed
 from aaa.provision.writer import ACTIONS_MAX
 from aaa.store import tables as db
@@ -49,7 +50,7 @@ def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run
     With `Accept: application/x-ndjson` progress lines `{"done", "of"}` come first and the result, or the
     problem, is the last line.
     """
-    file = parse_apply(body.text, body.files, body.file, context.check_nas)
+    file = _parsed(context, body)
     if isinstance(file, list):
         raise Refusal(422, f"{body.file} was refused: {file[0]}", code="refused", errors=file)
     steps = _steps(context, who, body, file, dry_run)
@@ -57,6 +58,20 @@ def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run
         return StreamingResponse(_lines(steps), media_type=PROGRESS_TYPE)
     *_, applied = steps
     return Response(json.dumps(applied), media_type="application/json")
+
+
+def _parsed(context: ApiContext, body: ApplyBody) -> ApplyFile | LargeFile | list[Problem]:
+    parse = partial(parse_apply, files=body.files, where=body.file, check_nas=context.check_nas)
+    return parse_large(body.text, parse, body.file) if is_large(body.text) else parse(body.text)
+
+
+def _placed(error: ApplyRefused, body: ApplyBody) -> list[Problem]:
+    """Problems found against the store, with their lines; in a large file those of the account's header."""
+    if not is_large(body.text):
+        return placed(error.problems, body.text, body.file)
+    lines = [line_of_account(body.text, int(path[1])) if path[0] == "account" else None for path, _ in error.problems]
+    found = zip(error.problems, lines, strict=True)
+    return [problem_at(path, reason, body.file, line) for (path, reason), line in found]
 
 
 def refuse_or_write(context: ApiContext, who: Caller, action: str, target: str, file: ApplyFile) -> Result:
@@ -76,7 +91,7 @@ def refuse_or_write(context: ApiContext, who: Caller, action: str, target: str, 
 
 
 def _steps(
-    context: ApiContext, who: Caller, body: ApplyBody, file: ApplyFile, dry_run: bool
+    context: ApiContext, who: Caller, body: ApplyBody, file: ApplyFile | LargeFile, dry_run: bool
 ) -> Iterator[dict[str, Any]]:
     """Write the file batch by batch; yields progress, and the result as the last item."""
     total = Result()
@@ -87,7 +102,7 @@ def _steps(
         try:
             result = _write(context, batch, audit if not number else None, dry_run)
         except ApplyRefused as error:
-            problems = placed(error.problems, body.text, body.file)
+            problems = _placed(error, body)
             raise Refusal(422, f"{body.file} was refused: {problems[0]}", code="refused", errors=problems) from None
         if not dry_run:
             _post(context, result.openings, who)
@@ -124,18 +139,16 @@ def _write(context: ApiContext, file: ApplyFile, audit: dict[str, Any] | None, d
 
 def _post(context: ApiContext, openings: list[tuple[int, Adjust]], who: Caller) -> None:
     """
-    Post opening balances, a bounded number in flight; the node makes batches of them.
+    Post opening balances, a bounded number at once; the node makes batches of them.
 
     Raises:
         Refusal: One of them was not posted; running the file again resumes.
     """
     queue = iter(openings)
     while part := list(islice(queue, OPENINGS_AT_ONCE)):
-        futures: list[Future[Any]] = [
-            context.control.submit(command._replace(actor=who.actor), account_id) for account_id, command in part
-        ]
-        for future in futures:
-            accepted(context.wait(future))
+        commands = [(command._replace(actor=who.actor), account_id) for account_id, command in part]
+        for answer in context.wait(context.control.submit_all(commands), PROVISION_TIMEOUT_S):
+            accepted(answer)
 
 
 def _lines(steps: Iterator[dict[str, Any]]) -> Iterator[str]:

@@ -68,6 +68,9 @@ class Control(Protocol):
     def submit(self, command: Command, account_id: int | None) -> Future[Answer]:
         """Submit a command (Adjust, Kill, Expire, Event) and get its answer as a future."""
 
+    def submit_all(self, commands: Sequence[tuple[Command, int | None]]) -> Future[list[Answer]]:
+        """Submit many commands with their accounts; the answers come in the same order."""
+
     def provision(self, work: Callable[[Any], Any], forgets: bool = True) -> Future[Any]:
         """
         Run `work(connection)` in one write transaction of the node's store and return its result.

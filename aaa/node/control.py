@@ -8,8 +8,9 @@ batches, and comes back as a future; reads go through its own connection and nev
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from aaa.engine.model import Ack, Answer, Command, Kill, Outcome, Session
@@ -62,6 +63,28 @@ class NodeControl:
             session = self._node.cache.find((f"#{answer.session_id}",))
             if session is not None:
                 self._killed(session)
+
+    def submit_all(self, commands: Sequence[tuple[Command, int | None]]) -> Future[list[Answer]]:
+        """Submit many commands at once: they gather into few batches, and their answers come together."""
+
+        def run(future: Future[list[Answer]]) -> None:
+            answers: list[Answer | None] = [None] * len(commands)
+            left = len(commands)
+
+            def taken(place: int, answer: Answer) -> None:
+                nonlocal left
+                answers[place] = answer
+                left -= 1
+                if not left:
+                    future.set_result([answer for answer in answers if answer is not None])
+
+            for place, (command, account_id) in enumerate(commands):
+                self._node.submit(command, account_id, partial(taken, place))
+            self._node.flush()
+            if not commands:
+                future.set_result([])
+
+        return self._in_reactor(run)
 
     def provision(self, work: Callable[[Any], Any], forgets: bool = True) -> Future[Any]:
         """Run `work(connection)` in one write transaction, then forget what was cached."""

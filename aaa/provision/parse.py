@@ -35,12 +35,13 @@ class _Rest(Table):
 
 @dataclass(frozen=True)
 class ApplyFile:
-    """A sound `apply` file: what shall exist."""
+    """A sound `apply` file, or a part of one whose first account has the number `offset` in the file."""
 
     tariffs: tuple[TariffTable, ...] = ()
     accounts: tuple[AccountTable, ...] = ()
     nas: tuple[NasTable, ...] = ()
     peers: tuple[PeerTable, ...] = ()
+    offset: int = 0
 
     def batches(self) -> Iterator[ApplyFile]:
         """
@@ -52,16 +53,22 @@ class ApplyFile:
             yield self
             return
         yield ApplyFile(tariffs=self.tariffs, nas=self.nas, peers=self.peers)
+        yield from self.slices(OBJECTS_PER_PART)
+
+    def slices(self, most: int) -> Iterator[ApplyFile]:
+        """The accounts in parts of at most so many objects, each at least one account."""
         part: list[AccountTable] = []
-        size = 0
+        size, first = 0, self.offset
         for account in self.accounts:
             weight = 1 + len(account.subscription) + len(account.bucket)
-            if part and size + weight > OBJECTS_PER_PART:
-                yield ApplyFile(accounts=tuple(part))
+            if part and size + weight > most:
+                yield ApplyFile(accounts=tuple(part), offset=first)
+                first += len(part)
                 part, size = [], 0
             part.append(account)
             size += weight
-        yield ApplyFile(accounts=tuple(part))
+        if part:
+            yield ApplyFile(accounts=tuple(part), offset=first)
 
     @property
     def objects(self) -> int:

@@ -46,7 +46,7 @@ def write(
     writer = Writer(connection, keys, now_us, dry_run)
     currencies = _write_tariffs(writer, file.tariffs)
     for start in range(0, len(file.accounts), ROWS_PER_STATEMENT):
-        write_accounts(writer, file.accounts[start : start + ROWS_PER_STATEMENT], start, currencies)
+        write_accounts(writer, file.accounts[start : start + ROWS_PER_STATEMENT], file.offset + start, currencies)
     write_nas(writer, file.nas, configured_nas)
     write_peers(writer, file.peers)
     return writer.result

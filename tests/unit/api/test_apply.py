@@ -81,3 +81,16 @@ def test_a_client_that_cannot_be_served_is_refused(world: World):
     assert answer.json()["errors"][0]["message"].startswith(
         "f:5: [[nas]] profile: no profile 'fantasy', expected one of"
     )
+
+
+def test_a_large_file_is_refused_with_the_line_of_the_account(world: World, monkeypatch):
+    """What only the store can tell is found while writing; running a corrected file again resumes."""
+    monkeypatch.setattr("aaa.provision.large.LARGE_CHARACTERS", 100)
+    world.apply()
+    text = "".join(f'[[account]]\nid = "z{n}"\ncurrency = "EUR"\ntariff = "retail"\n' for n in range(5))
+    bad = text + '[[account]]\nid = "z9"\ncurrency = "EUR"\ntariff = "gold"\n'
+    refused = world.api.post("/v1/apply", json={"text": bad, "file": "f"})
+    applied = world.apply(text)
+
+    assert "f:21: [[account]] tariff: unknown tariff gold" == refused.json()["errors"][0]["message"]
+    assert 5 == applied["created"]
