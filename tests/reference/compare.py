@@ -38,8 +38,8 @@ def compare_call(choose, naive, plan, anchor_us, used, buckets):
     """One call: its funding plan, its price, its explanation, its settlement and what funds would buy."""
     funding = fund(plan, anchor_us, anchor_us, (), buckets, None, used, DESTINATION)
     parts = funding.parts
-    if not plan.is_free and naive.is_grant(used, DESTINATION, anchor_us, 10**12, used, parts):
-        wanted = naive.plan(DESTINATION, anchor_us, [naive_bucket(bucket) for bucket in buckets], used)
+    wanted = naive.plan(DESTINATION, anchor_us, [naive_bucket(bucket) for bucket in buckets], used)
+    if not plan.is_free and naive.is_grant(used, DESTINATION, anchor_us, 10**12, used, wanted):
         assert parts == (wanted if any(source for source, _ in wanted) else ()), "funding plan"
     expected = naive.price(DESTINATION, anchor_us, used, parts)
     assert price(plan, anchor_us, used, parts) == expected, "price"
