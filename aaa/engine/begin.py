@@ -111,13 +111,13 @@ def line_head(
     if tariff is None:
         return Reason.NO_TARIFF
     key = request.key
-    plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, key.unit)
+    plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, key.unit, now)
     if plan is None:
         return Reason.UNKNOWN_DESTINATION
     refusal = refused_destination(account, plan)
     if refusal is not None:
         return refusal
-    return LineHead(key, request.destination, request.received, tariff.version, plan.prefix, now, plan, offset)
+    return LineHead(key, request.destination, request.received, plan.tariff_version, plan.prefix, now, plan, offset)
 
 
 def deadline_of(lines: tuple[Line, ...], policy: Policy, state: State, now: int) -> int:

@@ -64,14 +64,14 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
         reported=total,
         implausible=session.implausible or any(notice.kind == "implausible" for notice in notices),
     )
-    before = account if is_late else moved(account, session.lines, lines)
-    result = settled(before, noted, State.CLOSED, command.cause, now)
+    result = settled(account, session, noted, State.CLOSED, command.cause, now)
     after, added = with_aliases(result.session, command.key, command.aliases)
     notices += overspent(account, result.account, "late" if is_late else "overrun")
     changes = Changes(
         (result.account, *accounts[1:]),
         after,
         entries=result.entries,
+        units=result.units,
         settles=True,
         new_aliases=added,
         notices=notices,
@@ -155,12 +155,13 @@ def orphan(
         session = session._replace(deadline_us=deadline)
         changes = Changes((held, *accounts[1:]), session, True, new_aliases=command.aliases, notices=notices)
         return changes, ack(held, session, Outcome.DONE)
-    result = settled(held, session._replace(reported=total), State.CLOSED, command.cause, now)
+    result = settled(held, session, session._replace(reported=total), State.CLOSED, command.cause, now)
     changes = Changes(
         (result.account, *accounts[1:]),
         result.session,
         True,
         result.entries,
+        result.units,
         settles=True,
         new_aliases=command.aliases,
         notices=notices,

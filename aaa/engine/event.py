@@ -112,10 +112,10 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
         command.policy,
     )
     born = Session(head_of, State.OPEN, now, lines, cause="debit", grants=1)
-    result = settled(moved(account, (), lines, live=1), born, State.CLOSED, "debit", now)
+    result = settled(moved(account, (), lines, live=1), born, born, State.CLOSED, "debit", now)
     answer_ = Grant(session_id, tuple(told), result.account.shown_micro, account.profile.currency, 1)
     session = remembered(result.session, command.identity, answer_)
-    return Changes((result.account, *accounts[1:]), session, True, result.entries, settles=True), answer_
+    return Changes((result.account, *accounts[1:]), session, True, result.entries, result.units, True), answer_
 
 
 def _affordable(account: Account, head: LineHead, units: int, now: int) -> bool:

@@ -31,11 +31,15 @@ def expire(accounts: Accounts, session: Session, command: Expire, now: int) -> D
     account = accounts[0]
     if session.state not in LIVE:
         return NOTHING, ack(account, session, Outcome.IGNORED)
-    assume = session.head.policy.assume_granted and session.state is State.OPEN
-    result = settled(account, session, State.EXPIRED, command.cause, now, assume_granted=assume)
+    result = settled(account, session, session, State.EXPIRED, command.cause, now)
     notices = (Notice("expired", command.cause), *overspent(account, result.account, "late"))
     changes = Changes(
-        (result.account, *accounts[1:]), result.session, entries=result.entries, settles=True, notices=notices
+        (result.account, *accounts[1:]),
+        result.session,
+        entries=result.entries,
+        units=result.units,
+        settles=True,
+        notices=notices,
     )
     return changes, ack(result.account, result.session, Outcome.DONE)
 

@@ -28,7 +28,7 @@ from aaa.engine.model import (
     Total,
 )
 from aaa.engine.quantum import quantum_units
-from rating.funding import Bucket, fund, settle, truncate
+from rating.funding import MONEY, Bucket, fund, settle, truncate
 from rating.grant import align
 from rating.price import held_price, price
 
@@ -101,6 +101,7 @@ def reported(
         line.posted_micro,
         line.parts,
         line.is_final,
+        line.posted_parts,
     )
     if is_late:
         charge = _price(line, used)
@@ -145,14 +146,15 @@ def _revalued(line: Line) -> Line:
         posted,
         line.parts,
         line.is_final,
+        line.posted_parts,
     )
 
 
-def released(line: Line) -> Line:
+def released(line: Line, buckets: tuple[Bucket, ...]) -> Line:
     """The line with its unused quota given back: a Diameter report returns what it did not use (S6)."""
     return line._replace(
         granted=line.used,
-        parts=truncate(line.parts, line.used) if line.parts else (),
+        parts=truncate(line.parts, line.used, buckets) if line.parts else (),
         reserved_micro=line.accrued_micro,
     )
 
@@ -190,7 +192,11 @@ def refill(
     earliest, latest = window_of(line, policy)
     funds = _funds(account, line)
     free_buckets = _eligible(account, head.key)
-    most = fund(plan, earliest, latest, line.parts, free_buckets, funds, cap)
+    planned = line.parts
+    if free_buckets and not planned and line.granted:
+        planned = ((MONEY, line.granted),)  # what was granted on money stays so; a bucket may follow
+    target = head.destination
+    most = fund(plan, earliest, latest, planned, free_buckets, funds, cap, target)
 
     def share_units(shares: int) -> int:
         if funds is None:
@@ -199,14 +205,14 @@ def refill(
         share = spent + max(0, funds - spent) // shares
         reach = min(cap, known + policy.quantum_max)
         parts_of = tuple(_shared(bucket, shares) for bucket in free_buckets)
-        return fund(plan, earliest, latest, line.parts, parts_of, share, reach).total - known
+        return fund(plan, earliest, latest, planned, parts_of, share, reach, target).total - known
 
     sharing = 0 if account.profile.limits.max_sessions == 1 else sharers
     if funds is None and policy.quantum != "whole" and is_time:
         units = policy.quantum_max if policy.quantum == "adaptive" else policy.quantum_fixed
     else:
         units = quantum_units(policy, head.key.unit, most.total - known, sharing, share_units)
-    total = min(align(plan, earliest, known + max(units, 1), line.parts), most.total)
+    total = min(align(plan, earliest, known + max(units, 1), planned), most.total)
     if request.requested:
         total = min(total, known + request.requested)
     if is_time:
@@ -216,7 +222,7 @@ def refill(
     if total == most.total:
         parts, held = most.parts, most.held_micro
     elif line.parts or free_buckets:
-        chosen = fund(plan, earliest, latest, line.parts, free_buckets, funds, total)
+        chosen = fund(plan, earliest, latest, planned, free_buckets, funds, total, target)
         parts, held = chosen.parts, chosen.held_micro
     else:
         parts, held = (), held_price(plan, earliest, latest, total)
@@ -294,27 +300,36 @@ def _told(line: Line, known: int, policy: Policy, is_free: bool = False) -> Line
     return LineGrant(line.head.key, told, line.granted, validity, line.is_final, is_free, charged(line))
 
 
-def closed(line: Line) -> tuple[Line, int]:
+def closed(line: Line, buckets: tuple[Bucket, ...], units: int, is_live: bool) -> tuple[Line, int]:
     """
-    The line settled at what it has used, and what is to be posted for it now.
+    The line settled at so many units, and what is to be posted for it now (S4, S16).
+
+    Args:
+        units: What it used, or what is assumed; `used` stays what was reported.
+        is_live: Its hold is still there, and covers whatever is inside the grant (S3).
 
     Money: the caller posts the returned amount (negative when an earlier settlement was too high).
     """
-    due = line.accrued_micro
-    parts = line.parts
-    if parts and line.head.plan is not None:
-        parts = settle(line.head.plan, line.anchor_use_us or line.head.anchor_auth_us, parts, line.used).consumed
-    return line._replace(accrued_micro=0, reserved_micro=0, posted_micro=line.posted_micro + due, parts=parts), due
-
-
-def assumed(line: Line) -> tuple[Line, int]:
-    """
-    The line settled as if its whole grant had been used (S8); `used` stays what was reported.
-
-    Money: the caller posts the returned amount; a late report corrects it by the difference.
-    """
-    charge = _price(line, line.granted)
-    if line.granted > 0:
+    plan = line.head.plan
+    anchor_us = line.anchor_use_us or line.head.anchor_auth_us
+    consumed = line.parts
+    if plan is not None and (line.parts or (buckets and units > line.granted)):
+        planned = line.parts or ((MONEY, line.granted),)
+        settlement = settle(plan, anchor_us, planned, units, buckets, line.head.destination)
+        charge, consumed = settlement.amount_micro, settlement.consumed
+    else:
+        charge = _price(line, units)
+    if is_live and units <= line.granted:
         charge = min(charge, line.held_micro)
-    due = charge - line.posted_micro
-    return line._replace(accrued_micro=0, reserved_micro=0, posted_micro=charge), due
+    return Line(
+        line.head,
+        line.anchor_use_us,
+        line.used,
+        line.granted,
+        0,
+        0,
+        charge,
+        consumed,
+        line.is_final,
+        consumed,
+    ), charge - line.posted_micro

@@ -178,6 +178,7 @@ class Line(NamedTuple):
     posted_micro: int = 0
     parts: Parts = ()
     is_final: bool = False
+    posted_parts: Parts = ()  # the part of the plan that was settled: bucket units already taken
 
     @property
     def held_micro(self) -> int:
@@ -493,6 +494,16 @@ class Entry(NamedTuple):
     at_us: int
 
 
+class UnitEntry(NamedTuple):
+    """Units that a settlement took from a bucket, or gave back to it (S4)."""
+
+    bucket_id: int
+    session_id: int
+    revision: int
+    units: int  # negative: taken
+    at_us: int
+
+
 class Notice(NamedTuple):
     """Something to count and perhaps alert on: overrun, overspend, conflict, implausible, late."""
 
@@ -513,6 +524,7 @@ class Changes(NamedTuple):
     session: Session | None = None
     is_new: bool = False
     entries: tuple[Entry, ...] = ()
+    units: tuple[UnitEntry, ...] = ()
     settles: bool = False  # a CDR is to be written or revised
     new_aliases: tuple[str, ...] = ()
     early_start: EarlyStart | None = None

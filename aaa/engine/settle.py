@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aaa.engine.lines import assumed, closed, reported
-from aaa.engine.model import Account, Entry, Line, LineRequest, Notice, Session, State
-from aaa.engine.sums import moved, posted, ref_of
+from aaa.engine.lines import closed, reported
+from aaa.engine.model import Account, Entry, Line, LineRequest, Notice, Session, State, UnitEntry
+from aaa.engine.sums import moved, posted, ref_of, taken_units
 
 
 class Settled(NamedTuple):
@@ -17,38 +17,39 @@ class Settled(NamedTuple):
     account: Account
     session: Session
     entries: tuple[Entry, ...]
+    units: tuple[UnitEntry, ...] = ()
     notices: tuple[Notice, ...] = ()
 
 
-def settled(
-    account: Account, session: Session, state: State, cause: str, now: int, assume_granted: bool = False
-) -> Settled:
+def settled(account: Account, before: Session, session: Session, state: State, cause: str, now: int) -> Settled:
     """
     Post the charge of every line and release its hold.
 
     Args:
-        state: `CLOSED` after an End, `EXPIRED` when the deadline passed.
-        assume_granted: Charge the whole grant, because this client reports only at the end (S8).
+        before: The session as the account's sums know it.
+        session: The same with the last reports taken.
+        state: `CLOSED` after an End, `EXPIRED` when the deadline passed; a client that reports only at the
+            end and was heard to start is then charged its whole grant (S8).
 
-    Money: one entry of minus what was not posted yet; none when that is 0.
+    Money: one entry of minus what was not posted yet, none when that is 0; one unit entry per bucket.
     """
-    results = [assumed(line) if assume_granted else closed(line) for line in session.lines]
-    lines = tuple(line for line, _ in results)
-    due = sum(amount for _, amount in results)
-    was_live = session.state in (State.HELD, State.OPEN)
-    after = moved(account, session.lines if was_live else (), lines if was_live else (), live=-1 if was_live else 0)
+    was_live = before.state in (State.HELD, State.OPEN)
+    assumes = state is State.EXPIRED and session.head.policy.assume_granted and session.state is State.OPEN
+    results = [
+        closed(line, account.buckets, line.granted if assumes else line.used, was_live) for line in session.lines
+    ]
     kind = "assumed" if state is State.EXPIRED else "correction" if session.revision else "charge"
-    after, entries = posted(after, -due, kind, ref_of(session), now)
     ended = session._replace(
         state=state,
-        lines=lines,
+        lines=tuple(line for line, _ in results),
         deadline_us=now,
         ended_us=now,
         cause=session.cause or cause,
         assumed=state is State.EXPIRED,
         revision=session.revision + 1,
     )
-    return Settled(after, ended, entries)
+    due = sum([amount for _, amount in results])
+    return _posted(account, before, ended, due, kind, now, live=-1 if was_live else 0)
 
 
 def correct(
@@ -67,18 +68,29 @@ def correct(
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),)
     for request in requests:
-        if request.usage is None:
-            continue
         line = _latest(lines, request)
-        if line is None:
+        if request.usage is None or line is None:
             continue
         report = reported(line, request.usage, event_us, answered_us or session.answered_us, now, is_late=True)
-        lines = tuple(report.line if candidate is line else candidate for candidate in lines)
+        lines = tuple([report.line if candidate is line else candidate for candidate in lines])
         notices += report.notices
-    due = sum(line.accrued_micro for line in lines)
-    lines = tuple(line._replace(accrued_micro=0, posted_micro=line.posted_micro + line.accrued_micro) for line in lines)
-    after, entries = posted(account, -due, "correction", ref_of(session), now)
-    return Settled(after, session._replace(lines=lines, revision=session.revision + 1), entries, notices)
+    results = [closed(line, account.buckets, line.used, is_live=False) for line in lines]
+    after = session._replace(lines=tuple(line for line, _ in results), revision=session.revision + 1)
+    result = _posted(account, session, after, sum([amount for _, amount in results]), "correction", now)
+    return result._replace(notices=notices)
+
+
+def _posted(
+    account: Account, before: Session, after: Session, due_micro: int, kind: str, now: int, live: int = 0
+) -> Settled:
+    """Move the sums from one state of a session to the next, post the money, note the units."""
+    number = after.head.id
+    units = tuple(
+        UnitEntry(bucket, number, after.revision, -taken, now)
+        for bucket, taken in taken_units(before.lines, after.lines).items()
+    )
+    sums, entries = posted(moved(account, before.lines, after.lines, live), -due_micro, kind, ref_of(after), now)
+    return Settled(sums, after, entries, units)
 
 
 def _latest(lines: tuple[Line, ...], request: LineRequest) -> Line | None:

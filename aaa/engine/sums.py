@@ -4,7 +4,11 @@ Sums of an account: the only place that builds the next one (S1, S10).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from aaa.engine.model import Account, Entry, Line, Session
+from aaa.errors import InvariantBroken
+from rating.funding import Bucket
 
 
 def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], live: int = 0) -> Account:
@@ -27,7 +31,48 @@ def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], l
         reserved,
         account.live_sessions + live,
         account.entry_no,
-        account.buckets,
+        _moved_buckets(account.buckets, before, after) if account.buckets else (),
+    )
+
+
+def taken_units(before: tuple[Line, ...], after: tuple[Line, ...]) -> dict[int, int]:
+    """Units that a settlement took from each bucket between two states of the lines (negative: given back)."""
+    taken: dict[int, int] = {}
+    for lines, sign in ((before, -1), (after, 1)):
+        for line in lines:
+            for source, units in line.posted_parts:
+                if source:
+                    taken[int(source)] = taken.get(int(source), 0) + sign * units
+    return {bucket: units for bucket, units in taken.items() if units}
+
+
+def _moved_buckets(
+    buckets: tuple[Bucket, ...], before: tuple[Line, ...], after: tuple[Line, ...]
+) -> tuple[Bucket, ...]:
+    """
+    The buckets after lines changed: what is in a plan and not settled is held, what is settled is gone (S4, S16).
+
+    Raises:
+        InvariantBroken: A plan names a bucket the account does not have.
+    """
+    planned: dict[int, int] = {}
+    for lines, sign in ((before, -1), (after, 1)):
+        for line in lines:
+            for source, units in line.parts:
+                if source:
+                    planned[int(source)] = planned.get(int(source), 0) + sign * units
+    taken = taken_units(before, after)
+    if not planned and not taken:
+        return buckets
+    if not {bucket.id for bucket in buckets} >= {*planned, *taken}:
+        raise InvariantBroken(f"a funding plan names a bucket that is not the account's: {sorted({*planned, *taken})}")
+    return tuple(
+        replace(
+            bucket,
+            amount=bucket.amount - taken.get(bucket.id, 0),
+            reserved=bucket.reserved + planned.get(bucket.id, 0) - taken.get(bucket.id, 0),
+        )
+        for bucket in buckets
     )
 
 

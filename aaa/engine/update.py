@@ -183,7 +183,7 @@ def _updated(
             report = reported(fresh, request.usage, event_us, answered_us, now)
             fresh, notices = report.line, notices + report.notices
             if isinstance(request.usage, Delta):
-                fresh = released(fresh)
+                fresh = released(fresh, account.buckets)
         if request.wants_quota:
             left = moved(account, session.lines, replaced(lines, line, fresh))
             bound = 0 if request.usage is not None else _used_bound(fresh, now)
@@ -243,7 +243,7 @@ def _transfer(accounts: Accounts, session: Session, command: Begin, line: Line, 
     event_us = command.event_us or now
     usage = request.usage or Total(line.head.offset + _switch_units(session, line, event_us))
     report = reported(line, usage, event_us, session.answered_us, now)
-    ended = released(report.line)
+    ended = released(report.line, account.buckets)
     lines = replaced(session.lines, line, ended)
     left = moved(account, session.lines, lines)
     head = line_head(account, request, tariffs, now, offset=line.head.offset + ended.used)
@@ -274,14 +274,23 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
         account = moved(account, (), (), live=1)
         after = after._replace(
             state=State.OPEN,
-            lines=tuple(released(line)._replace(is_final=False) for line in after.lines),  # the hold is gone
+            lines=tuple(
+                released(line, account.buckets)._replace(is_final=False) for line in after.lines
+            ),  # the hold is gone
             assumed=False,
             ended_us=0,
             cause="",
             deadline_us=deadline_of(after.lines, session.head.policy, State.OPEN, now),
         )
     notices = (*corrected.notices, *overspent(accounts[0], account, "late"))
-    changes = Changes((account, *accounts[1:]), after, entries=corrected.entries, settles=True, notices=notices)
+    changes = Changes(
+        (account, *accounts[1:]),
+        after,
+        entries=corrected.entries,
+        units=corrected.units,
+        settles=True,
+        notices=notices,
+    )
     if not is_radius:
         return changes, ack(account, after, Outcome.UNKNOWN)
     if any(request.wants_quota for request in command.lines):
@@ -297,4 +306,6 @@ def _late_refill(changes: Changes, command: Update, tariffs: Tariffs, now: int) 
     grown, answer = update(changes.accounts, changes.session, command._replace(lines=requests), tariffs, now)
     if grown.session is None:
         return changes, answer
-    return grown._replace(entries=changes.entries, settles=True, notices=changes.notices + grown.notices), answer
+    return grown._replace(
+        entries=changes.entries, units=changes.units, settles=True, notices=changes.notices + grown.notices
+    ), answer

@@ -175,7 +175,10 @@ class Desk:
         if changes is NOTHING:
             return
         for account in changes.accounts:
-            self.cache.accounts[account.profile.id].account = account
+            cached = self.cache.accounts[account.profile.id]
+            if account.buckets is not cached.account.buckets:
+                stage.buckets.update((bucket.id, bucket) for bucket in account.buckets)
+            cached.account = account
             stage.account = account
         session = changes.session
         if session is not None:
@@ -189,6 +192,8 @@ class Desk:
                 stage.aliases.append((alias, session.head.id))
         if changes.entries:
             stage.entries.extend(changes.entries)
+        if changes.units:
+            stage.units.extend(changes.units)
         if changes.early_start is not None:
             start = changes.early_start
             stage.early_starts.append(start)

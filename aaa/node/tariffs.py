@@ -29,6 +29,7 @@ class TariffBook:
         self._versions: dict[int, Tariff] = {}
         self._from: dict[str, list[int]] = {}
         self._in_force: dict[str, list[int]] = {}
+        self._resolved: dict[int, Tariff] = {}
         self.reload()
 
     def reload(self) -> None:
@@ -40,6 +41,18 @@ class TariffBook:
         for name, active_from, number in self._store.activations():
             self._from.setdefault(name, []).append(active_from)
             self._in_force.setdefault(name, []).append(number)
+        self._resolved = {number: self._with_fallbacks(tariff) for number, tariff in self._versions.items()}
+
+    def _with_fallbacks(self, tariff: Tariff) -> Tariff:
+        """The tariff with its chain; one whose chain is broken prices what it can itself (provisioning refuses it)."""
+        try:
+            return tariff.with_fallbacks(self._newest)
+        except ValueError:
+            return tariff
+
+    def _newest(self, name: str) -> Tariff | None:
+        numbers = self._in_force.get(name)
+        return self._versions[numbers[-1]] if numbers else None
 
     def in_force(self, name: str, at_us: int) -> Tariff | None:
         """The version of a tariff in force at an instant, or None."""
@@ -47,7 +60,7 @@ class TariffBook:
         if starts is None:
             return None
         position = bisect_right(starts, at_us)
-        return self._versions[self._in_force[name][position - 1]] if position else None
+        return self._resolved[self._in_force[name][position - 1]] if position else None
 
     def version(self, number: int) -> Tariff | None:
         """One version by its number, or None."""

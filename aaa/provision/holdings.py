@@ -108,7 +108,14 @@ def _bucket_columns(bucket: BucketTable) -> dict[str, Any]:
 
 def _new_bucket(owner: int | None, name: str, bucket: BucketTable, now_us: int) -> dict[str, Any]:
     defaults = {"priority": 0, "scope": "[]", "service": "", "pulse": "1/1", "valid_from": None, "valid_until": None}
-    new = {"account_id": owner, "name": name, "unit": bucket.unit, "amount": bucket.amount, "reserved": 0}
+    new = {
+        "account_id": owner,
+        "name": name,
+        "unit": bucket.unit,
+        "amount": bucket.amount,
+        "reserved": 0,
+        "initial": bucket.amount,
+    }
     return defaults | _bucket_columns(bucket) | new | {"created_at": now_us}
 
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from aaa.engine.model import Account, EarlyStart, Entry, Session, Unrated
+from aaa.engine.model import Account, EarlyStart, Entry, Session, UnitEntry, Unrated
 from aaa.store.codec import STATE_NUMBER, body_text, dumps, head_text, line_row
+from rating.funding import Bucket
 
 Row = tuple[Any, ...]
 NOBODY = 0  # the stage of what concerns no account: early starts, restarts, unrated usage
@@ -29,6 +30,7 @@ class Stage:
         "account",
         "account_id",
         "aliases",
+        "buckets",
         "early_starts",
         "entries",
         "movements",
@@ -37,6 +39,7 @@ class Stage:
         "restarts",
         "sessions",
         "settled",
+        "units",
         "unrated",
         "version",
     )
@@ -51,6 +54,8 @@ class Stage:
         self.settled: dict[int, Session] = {}
         self.aliases: list[Row] = []
         self.entries: list[Entry] = []
+        self.units: list[UnitEntry] = []
+        self.buckets: dict[int, Bucket] = {}  # those that moved
         self.movements: list[Row] = []
         self.early_starts: list[EarlyStart] = []
         self.unrated: list[tuple[int, Unrated]] = []

@@ -32,6 +32,7 @@ from aaa.engine.model import (
 )
 from aaa.engine.ports import Tariffs
 from aaa.errors import StoreUnavailable
+from rating.funding import Parts
 
 STATE_NUMBER = {State.HELD: 0, State.OPEN: 1, State.EXPIRED: 2, State.CLOSED: 3}
 STATES = (State.HELD, State.OPEN, State.EXPIRED, State.CLOSED)
@@ -90,6 +91,7 @@ def line_row(line: Line) -> tuple[Any, ...]:
         line.posted_micro,
         line.parts,
         line.is_final,
+        line.posted_parts,
     )
 
 
@@ -131,9 +133,13 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
         if plan is None:
             raise StoreUnavailable(f"tariff version {version} has no rate for {destination!r} any more")
     head = LineHead(key, destination, received, version, prefix, anchor_auth_us, plan, offset)
-    anchor_use_us, used, granted, accrued, reserved, posted, parts, is_final = rest[:8]
-    plan_parts = tuple((source, units) for source, units in parts)
-    return Line(head, anchor_use_us, used, granted, accrued, reserved, posted, plan_parts, is_final)
+    anchor_use_us, used, granted, accrued, reserved, posted, parts, is_final, *more = rest
+    settled = _parts(more[0]) if more else ()
+    return Line(head, anchor_use_us, used, granted, accrued, reserved, posted, _parts(parts), is_final, settled)
+
+
+def _parts(row: Sequence[Any]) -> Parts:
+    return tuple((source, units) for source, units in row)
 
 
 def _key(row: Sequence[Any]) -> ChargeKey:

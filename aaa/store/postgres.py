@@ -289,9 +289,9 @@ def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], int]]:
     buckets = [
         (stage.account_id, bucket.amount, bucket.reserved, bucket.id)
         for stage in stages
-        if stage.account is not None
-        for bucket in stage.account.buckets
+        for bucket in stage.buckets.values()
     ]
+    units = [(stage.account_id, *entry) for stage in stages for entry in stage.units]
     starts = [start for stage in stages for start in stage.early_starts]
     early = {key: (key, start.started_us, start.deadline_us) for start in starts for key in start.keys}
     restarts = [row for stage in stages for row in stage.restarts]
@@ -299,6 +299,7 @@ def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], int]]:
         (aliases, 3),
         (movements, 5),
         (buckets, 4),
+        (units, 6),
         (list(early.values()), 3),
         ([row[:3] for row in restarts], 3),
         ([(now, row[3]) for row in restarts], 2),

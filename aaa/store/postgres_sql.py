@@ -82,14 +82,17 @@ RARE = (
     "bu AS (UPDATE bucket t SET amount=x.m, reserved=x.r FROM "
     + _unnest(58, "bigint[], bigint[], bigint[], bigint[]", "account, m, r, id")
     + f" WHERE t.id=x.id AND {GATE}), "
+    "un AS (INSERT INTO unit_entry (bucket_id, session_id, revision, units, at) SELECT x.b, x.s, x.r, x.u, x.t FROM "
+    + _unnest(62, "bigint[], bigint[], bigint[], int[], bigint[], bigint[]", "account, b, s, r, u, t")
+    + f" WHERE {GATE}), "
     "es AS (INSERT INTO early_start (key, started_at, deadline) SELECT x.* FROM "
-    + _unnest(62, "text[], bigint[], bigint[]", "k, s, d")
+    + _unnest(68, "text[], bigint[], bigint[]", "k, s, d")
     + " ON CONFLICT (key) DO UPDATE SET deadline=excluded.deadline), "
     "ne AS (INSERT INTO nas_identity (identity, epoch, restarted_at) SELECT x.* FROM "
-    + _unnest(65, "text[], int[], bigint[]", "i, e, t")
+    + _unnest(71, "text[], int[], bigint[]", "i, e, t")
     + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
     "ee AS (UPDATE session s SET deadline=x.d FROM "
-    + _unnest(68, "bigint[], text[]", "d, p")
+    + _unnest(74, "bigint[], text[]", "d, p")
     + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p))"
 )
 WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
@@ -107,7 +110,7 @@ LOAD = (
     "SELECT 's', to_json(s)::text FROM s UNION ALL "
     "SELECT 'n', to_json(n)::text FROM n UNION ALL "
     "SELECT 'a', to_json(a)::text FROM account a WHERE a.id IN (SELECT id FROM p) UNION ALL "
-    "SELECT 'b', to_json(b)::text FROM bucket b WHERE b.account_id IN (SELECT id FROM p) AND b.amount > 0 UNION ALL "
+    "SELECT 'b', to_json(b)::text FROM bucket b WHERE b.account_id IN (SELECT id FROM p) UNION ALL "
     "SELECT 'e', to_json(e)::text FROM early_start e WHERE e.key = ANY($1::text[]) UNION ALL "
     "SELECT 'm', to_json(m)::text FROM idempotency m WHERE m.key = ANY($4::text[])"
 )

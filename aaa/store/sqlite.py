@@ -22,7 +22,7 @@ from sqlalchemy.pool import StaticPool
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
-from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
+from aaa.store.batch import Batch, Row, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import SESSION_COLUMNS, session_from_row
 from aaa.store.port import Committed, Failed, Loaded, Wanted
 from aaa.store.profiles import (
@@ -55,6 +55,7 @@ INSERT_CDR = (
 INSERT_ENTRY = (
     "INSERT INTO ledger_entry (account_id, entry_no, amount, balance_after, cause, ref, at) VALUES (?,?,?,?,?,?,?)"
 )
+INSERT_UNITS = "INSERT INTO unit_entry (bucket_id, session_id, revision, units, at) VALUES (?,?,?,?,?)"
 INSERT_EARLY = (
     "INSERT INTO early_start (key, started_at, deadline) VALUES (?,?,?) ON CONFLICT (key) DO UPDATE "
     "SET deadline=excluded.deadline"
@@ -116,7 +117,7 @@ class SqliteStore:
         rows = self._all(f"SELECT {ACCOUNT_COLUMNS} FROM account WHERE id=?", (account_id,))  # noqa: S608
         if not rows:
             return None
-        buckets = self._all(f"SELECT {BUCKET_COLUMNS} FROM bucket WHERE account_id=? AND amount>0", (account_id,))  # noqa: S608
+        buckets = self._all(f"SELECT {BUCKET_COLUMNS} FROM bucket WHERE account_id=?", (account_id,))  # noqa: S608
         return account_from_row(rows[0], tuple(bucket_from_row(row) for row in buckets))
 
     def account_id(self, name: str) -> int | None:
@@ -240,7 +241,8 @@ class SqliteStore:
             (INSERT_ALIAS, [row for stage in stages for row in stage.aliases]),
             (INSERT_CDR, _cdr_rows(batch)),
             (INSERT_ENTRY, [entry for stage in stages for entry in stage.entries]),
-            (UPDATE_BUCKET, _bucket_rows(moved)),
+            (UPDATE_BUCKET, [(b.amount, b.reserved, b.id) for stage in moved for b in stage.buckets.values()]),
+            (INSERT_UNITS, [entry for stage in stages for entry in stage.units]),
             (INSERT_EARLY, _early_rows(batch)),
             (INSERT_MOVEMENT, [row for stage in stages for row in stage.movements]),
             (UPSERT_EPOCH, [row[:3] for stage in stages for row in stage.restarts]),
@@ -361,10 +363,6 @@ def _cdr_rows(batch: Batch) -> list[Row]:
             rows.extend(cdr_row(session, currency) for session in stage.settled.values())
         rows.extend(unrated_row(number, record) for number, record in stage.unrated)
     return rows
-
-
-def _bucket_rows(stages: list[Stage]) -> list[Row]:
-    return [(b.amount, b.reserved, b.id) for stage in stages if stage.account for b in stage.account.buckets]
 
 
 def _early_rows(batch: Batch) -> list[Row]:

@@ -66,6 +66,7 @@ bucket = Table(
     Column("unit", Text, nullable=False),  # seconds | octets | events
     Column("amount", BigInteger, nullable=False),  # units left, held ones included
     Column("reserved", BigInteger, nullable=False, server_default="0"),  # units held by live sessions
+    Column("initial", BigInteger, nullable=False),  # units it was made with: amount = initial + sum of unit entries
     Column("priority", Integer, nullable=False, server_default="0"),
     Column("scope", Text, nullable=False, server_default="[]"),  # JSON list of prefixes; empty: everything
     Column("service", Text, nullable=False, server_default=""),
@@ -174,6 +175,18 @@ ledger_entry = Table(
     Column("ref", Text, nullable=False),  # session id, or the idempotency key of the movement
     Column("at", BigInteger, nullable=False),
     PrimaryKeyConstraint("account_id", "entry_no"),
+    sqlite_with_rowid=False,
+)
+
+unit_entry = Table(
+    "unit_entry",
+    metadata,
+    Column("bucket_id", BigInteger, nullable=False),
+    Column("session_id", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("units", BigInteger, nullable=False),  # negative: taken by the settlement of the session
+    Column("at", BigInteger, nullable=False),
+    PrimaryKeyConstraint("bucket_id", "session_id", "revision"),
     sqlite_with_rowid=False,
 )
 

@@ -3,7 +3,8 @@ Prove conservation from the rows themselves (law L6, SEMANTICS S13), online and 
 
 For every account: the balance is the sum of its entries; entry numbers have no gap and each
 `balance_after` continues the one before; `reserved`, `accrued` and `live_sessions` are those of its live
-sessions; bucket units held are those its live sessions hold; every CDR's amount is what the ledger
+sessions; bucket units held are those its live sessions hold, and those
+that are gone are those that settlements took; every CDR's amount is what the ledger
 charged for its session.  A range is read in one snapshot, so a running server cannot look inconsistent.
 """
 
@@ -22,6 +23,7 @@ from aaa.store.read import LIVE_STATES
 MISMATCHES_MAX = 1_000
 SESSION_CAUSES = ("charge", "assumed", "correction", "debit", "refund")
 _PARTS_OF_LINE = 13  # position of the funding plan in a line of `session.body` (aaa.store.codec.line_row)
+_SETTLED_OF_LINE = 15  # and of the part of it that was settled
 
 
 class Mismatch(NamedTuple):
@@ -71,13 +73,13 @@ def verify_range(connection: Connection, after_id: int, limit: int) -> Verified:
     broken = _by_account(connection, _broken_chains(low, high))
     live = _by_account(connection, _live_sessions(low, high))
     cdrs = _by_account(connection, _cdrs_without_entries(low, high))
-    held = _held_units(connection, low, high)
+    units = _wrong_buckets(connection, low, high)
     verified = Verified(high if len(accounts) == limit else None, accounts=len(accounts))
     for row in accounts:
         found = list(_check(row, entries.get(row.id), live.get(row.id)))
         found += [Mismatch(row.name, "entry_chain", 0, broken[row.id].count)] if row.id in broken else []
         found += [Mismatch(row.name, "cdr_entries", 0, cdrs[row.id].count)] if row.id in cdrs else []
-        found += [Mismatch(row.name, f"bucket_reserved:{name}", *pair) for name, pair in held.get(row.id, {}).items()]
+        found += [Mismatch(row.name, *wrong) for wrong in units.get(row.id, ())]
         sums = verified.sums.setdefault(row.currency, Sums())
         sums.accounts += 1
         sums.entries_micro += int(entries[row.id].amount) if row.id in entries else 0
@@ -161,14 +163,29 @@ def _cdrs_without_entries(low: int, high: int) -> Any:
     )
 
 
-def _held_units(connection: Connection, low: int, high: int) -> dict[int, dict[str, tuple[int, int]]]:
-    """Buckets whose held units are not those of the live sessions: expected and found, by account and name."""
+def _wrong_buckets(connection: Connection, low: int, high: int) -> dict[int, list[tuple[str, int, int]]]:
+    """Buckets that hold or have lost other units than their sessions say: check, expected, found, by account."""
     table = db.bucket
-    query = select(table.c.id, table.c.account_id, table.c.name, table.c.reserved)
-    buckets: list[Any] = list(connection.execute(query.where(table.c.account_id.between(low, high))))
+    buckets: list[Any] = list(connection.execute(select(table).where(table.c.account_id.between(low, high))))
     if not buckets:
         return {}
-    owners = {row.account_id for row in buckets}
+    held = _held_units(connection, low, high, {row.account_id for row in buckets})
+    entry = db.unit_entry
+    is_here = entry.c.bucket_id.in_(select(table.c.id).where(table.c.account_id.between(low, high)))
+    sums = select(entry.c.bucket_id, func.sum(entry.c.units)).where(is_here).group_by(entry.c.bucket_id)
+    moved = {number: int(units) for number, units in connection.execute(sums)}
+    wrong: dict[int, list[tuple[str, int, int]]] = defaultdict(list)
+    for row in buckets:
+        pairs = {
+            "bucket_reserved": (held[str(row.id)], row.reserved),
+            "bucket_amount": (row.initial + moved.get(row.id, 0), row.amount),
+        }
+        wrong[row.account_id] += [(f"{check}:{row.name}", *pair) for check, pair in pairs.items() if pair[0] != pair[1]]
+    return wrong
+
+
+def _held_units(connection: Connection, low: int, high: int, owners: set[int]) -> dict[str, int]:
+    """Units of each bucket in the funding plans of live sessions that are not settled yet."""
     is_live = db.session.c.account_id.between(low, high) & db.session.c.state.in_(LIVE_STATES)
     held: dict[str, int] = defaultdict(int)
     for account_id, body in connection.execute(select(db.session.c.account_id, db.session.c.body).where(is_live)):
@@ -176,8 +193,6 @@ def _held_units(connection: Connection, low: int, high: int) -> dict[int, dict[s
             for line in json.loads(body)[0]:
                 for source, units in line[_PARTS_OF_LINE]:
                     held[source] += units
-    wrong: dict[int, dict[str, tuple[int, int]]] = defaultdict(dict)
-    for row in buckets:
-        if held[str(row.id)] != row.reserved:
-            wrong[row.account_id][row.name] = (held[str(row.id)], row.reserved)
-    return wrong
+                for source, units in line[_SETTLED_OF_LINE] if len(line) > _SETTLED_OF_LINE else ():
+                    held[source] -= units
+    return held

@@ -100,3 +100,22 @@ def test_twenty_parallel_calls_never_get_more_than_the_credit(
     assert f"{1 - sum(granted) / 100:.6f}" == server.balance("alice")[0]
     assert "0.000000" == server.balance("alice")[1]
     assert 0 == server.mismatches()
+
+
+def test_a_bundle_is_spent_before_the_money(aaad: Callable[..., Aaad]) -> None:
+    """
+    60 s of bundle and 0.50 of money at 0.01 per second: 110 s; a call of 80 s leaves 0.30.
+    """
+    server = aaad(NAS + 'quantum = "whole"\n')
+    server.apply(provisioned({"alice": "0.50"}) + '[[account.bucket]]\nunit = "seconds"\namount = 60\n')
+    (accept,) = server.radclient("auth", access("alice", "c1"))
+    assert accept["Session-Timeout"] == "110"
+    server.radclient("acct", acct("Start", "c1"))
+    server.kill()
+    server.start()
+    server.radclient("acct", acct("Stop", "c1", 80))
+
+    shown = server.api("GET", "/v1/accounts/alice/balance")
+    assert shown["balance"]["amount"] == "0.300000"
+    assert shown["buckets"][0]["amount"] == 0
+    assert server.mismatches() == 0

@@ -32,6 +32,7 @@ from aaa.engine.model import (
     Profile,
     Session,
     Total,
+    UnitEntry,
     Update,
 )
 from rating import parse_money
@@ -58,6 +59,8 @@ class World:
         self.entries: list[Entry] = []
         self.notices: list[Notice] = []
         self.early: dict[str, int] = {}
+        self.initial: dict[int, int] = {}
+        self.units: list[UnitEntry] = []
         self.settled: dict[int, Session] = {}
         self.now = EPOCH_US
         self._next = 1
@@ -68,6 +71,7 @@ class World:
 
     def add_account(self, name: str, balance: str = "0", credit_limit: str | None = "0", **limits: object) -> Account:
         status = limits.pop("status", "active")
+        buckets = limits.pop("buckets", ())
         profile = Profile(
             len(self.accounts) + 1,
             name,
@@ -78,7 +82,8 @@ class World:
             limits=Limits(**limits),  # type: ignore[arg-type]
         )
         amount = parse_money(balance)
-        account = Account(profile, amount, entry_no=1)
+        account = Account(profile, amount, entry_no=1, buckets=tuple(buckets))  # type: ignore[arg-type]
+        self.initial.update({bucket.id: bucket.amount for bucket in account.buckets})
         self.entries.append(Entry(profile.id, 1, amount, amount, "opening", "test", self.now))
         self.accounts[name] = account
         return account
@@ -109,6 +114,7 @@ class World:
         if changes.early_start is not None:
             self.early.update(dict.fromkeys(changes.early_start.keys, changes.early_start.started_us))
         self.entries.extend(changes.entries)
+        self.units.extend(changes.units)
         self.notices.extend(changes.notices)
         self.check()
         after = accounts and self.accounts[accounts[0].profile.name].available_micro
@@ -129,6 +135,14 @@ class World:
             assert account.accrued_micro == sum(s.accrued_micro for s in live)
             assert account.live_sessions == len(live)
             assert all(line.reserved_micro >= line.accrued_micro for s in live for line in s.lines)
+            for bucket in account.buckets:
+                taken = [entry.units for entry in self.units if entry.bucket_id == bucket.id]
+                assert bucket.amount == self.initial[bucket.id] + sum(taken)
+                parts = [part for s in live for line in s.lines for part in line.parts]
+                settled = [part for s in live for line in s.lines for part in line.posted_parts]
+                held = sum(n for source, n in parts if source == str(bucket.id))
+                assert bucket.reserved == held - sum(n for source, n in settled if source == str(bucket.id))
+                assert 0 <= bucket.reserved <= bucket.amount
 
     def owner(self, session: Session) -> str:
         return next(a.profile.name for a in self.accounts.values() if a.profile.id == session.head.account_id)

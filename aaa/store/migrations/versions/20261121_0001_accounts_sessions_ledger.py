@@ -173,6 +173,45 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_tariff_version_tariff"), ["tariff"], unique=False)
 
     op.create_table(
+        "token",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("roles", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_token")),
+        sa.UniqueConstraint("digest", name=op.f("uq_token_digest")),
+    )
+    op.create_table(
+        "unit_entry",
+        sa.Column("bucket_id", sa.BigInteger(), nullable=False),
+        sa.Column("session_id", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("units", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("bucket_id", "session_id", "revision", name=op.f("pk_unit_entry")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "voucher",
+        sa.Column("serial", sa.Text(), nullable=False),
+        sa.Column("batch", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("redeemed_at", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("serial", name=op.f("pk_voucher")),
+        sa.UniqueConstraint("digest", name=op.f("uq_voucher_digest")),
+    )
+    with op.batch_alter_table("voucher", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_voucher_batch"), ["batch"], unique=False)
+
+    op.create_table(
         "bucket",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("account_id", sa.BigInteger(), nullable=False),
@@ -180,6 +219,7 @@ def upgrade() -> None:
         sa.Column("unit", sa.Text(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
         sa.Column("reserved", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("initial", sa.BigInteger(), nullable=False),
         sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
         sa.Column("scope", sa.Text(), server_default="[]", nullable=False),
         sa.Column("service", sa.Text(), server_default="", nullable=False),
@@ -231,6 +271,12 @@ def downgrade() -> None:
         batch_op.drop_index("uq_bucket_account_id_name")
 
     op.drop_table("bucket")
+    with op.batch_alter_table("voucher", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_voucher_batch"))
+
+    op.drop_table("voucher")
+    op.drop_table("unit_entry")
+    op.drop_table("token")
     with op.batch_alter_table("tariff_version", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_tariff_version_tariff"))
 
