@@ -19,6 +19,7 @@ from typing import Any
 
 from aaa.api.server import ApiServer, start_api
 from aaa.config import Config
+from aaa.engine.model import Session
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.node.clock import system_clock
@@ -99,9 +100,14 @@ class Server:
         number = self.store.new_node(config.server.node, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
         self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
-        self.control = NodeControl(self.node, reactor.callFromThread, self._provisioned, self._describe)
+        self.control = NodeControl(self.node, reactor.callFromThread, self._provisioned, self._describe, self._killed)
         self.radius = RadiusServer(
-            self.node, self.directory, self._clients(config), keys, is_serving=lambda: self.node.is_store_up
+            self.node,
+            self.directory,
+            self._clients(config),
+            keys,
+            is_serving=lambda: self.node.is_store_up,
+            on_error=self._failed,
         )
         self.api: ApiServer | None = None
         self._lag = LagProbe(reactor)
@@ -117,7 +123,8 @@ class Server:
         Raises:
             ConfigError: A socket that cannot be bound.
         """
-        self.radius.start(self._reactor, list(self.config.radius.auth), list(self.config.radius.acct))
+        radius = self.config.radius
+        self.radius.start(self._reactor, list(radius.auth), list(radius.acct), radius.tls)
         if self.config.metrics.listen is not None:
             self._metrics = MetricsListener(self._reactor, self.config.metrics.listen, self._sources())
         self._reactor.callWhenRunning(self._running)
@@ -274,6 +281,12 @@ class Server:
             reloaded_at_s=lambda: self._reloaded_at_s,
             lag=self._lag.histogram,
         )
+
+    def _killed(self, session: Session) -> None:
+        """A session is to end: ask its switch to (RFC 5176); its Stop or its deadline settles it either way."""
+        head = session.head
+        if head.protocol == "radius":
+            self.radius.disconnect(head.key, session.aliases, head.subscriber, lambda result: None)
 
     def _describe(self) -> dict[str, Any]:
         return {

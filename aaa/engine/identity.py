@@ -73,6 +73,21 @@ def _forgotten(session: Session) -> Ack:
     return Ack(Outcome.REPEAT, session.head.id)
 
 
+def is_other_call(session: Session, names: tuple[str, ...]) -> bool:
+    """
+    Whether a request that names its own session only shares a weaker name with this one.
+
+    A SIP Call-ID is the caller's choice: a second call that reuses it must not ride on the hold of the
+    first, so two different session ids (`..|s:id`) of one NAS are never the same session.
+    """
+    own = names[0]
+    prefix, is_strong, _ = own.partition("|s:")
+    if not is_strong:
+        return False
+    known = [name for name in (session.head.key, *session.aliases) if name.startswith(f"{prefix}|s:")]
+    return bool(known) and own not in known
+
+
 def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
     """The session with this request and its answer remembered."""
     highest, window = session.highest, session.window

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from aaa.engine.model import Answer, Command
+from aaa.engine.model import Ack, Answer, Command, Kill, Outcome, Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
 
@@ -28,6 +28,7 @@ class NodeControl:
         call_in_reactor: `reactor.callFromThread`, or for tests a plain call.
         forget: Called after provisioning, so that caches outside the node are dropped too.
         describe: Adds what the composition root knows to `status`.
+        killed: Told about sessions that are to end, once that is durable.
     """
 
     def __init__(
@@ -36,11 +37,13 @@ class NodeControl:
         call_in_reactor: Callable[..., Any],
         forget: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
+        killed: Callable[[Session], None] = lambda session: None,
     ) -> None:
         self._node = node
         self._call = call_in_reactor
         self._forget = forget
         self._describe = describe
+        self._killed = killed
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -48,7 +51,7 @@ class NodeControl:
         """Submit a command and get its answer as a future."""
 
         def run(future: Future[Answer]) -> None:
-            self._node.submit(command, account_id, future.set_result)
+            self._node.submit(command, account_id, lambda answer: self._answered(command, answer, future))
             self._node.flush()
 
         return self._in_reactor(run)
@@ -74,6 +77,14 @@ class NodeControl:
                 future.set_result([])
 
         return self._in_reactor(run)
+
+    def _answered(self, command: Command, answer: Answer, future: Future[Answer]) -> None:
+        """Hand the answer over; a session that is to end has to be told to its switch."""
+        future.set_result(answer)
+        if isinstance(command, Kill) and isinstance(answer, Ack) and answer.outcome is Outcome.DONE:
+            session = self._node.cache.find((f"#{answer.session_id}",))
+            if session is not None:
+                self._killed(session)
 
     def provision(self, work: Callable[[Any], Any], forgets: bool = True) -> Future[Any]:
         """Run `work(connection)` in one write transaction, then forget what was cached."""

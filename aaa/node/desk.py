@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterator
 
 from aaa.engine.decide import decide
+from aaa.engine.identity import is_other_call
 from aaa.engine.model import (
     NOTHING,
     Ack,
@@ -133,6 +134,10 @@ class Desk:
         session = cache.find(names_of(command))
         if session is None and not request.is_loaded:
             return False
+        if session is not None and session.aliases and is_other_call(session, names_of(command)):
+            if not request.is_loaded:
+                return False
+            session = None
         account_id = session.head.account_id if session is not None else request.account_id
         if session is None and isinstance(command, Begin):
             if command.emergency and account_id is None:

@@ -34,11 +34,14 @@ class Postgres:
     One cluster.
 
     Started as the user `postgres` when the tests run as root, since the server refuses root.
+
+    Args:
+        base: Where its files go; memory-backed where that exists, unless told.
     """
 
-    def __init__(self) -> None:
-        base = "/dev/shm" if Path("/dev/shm").is_dir() else None
-        self.directory = Path(tempfile.mkdtemp(prefix="aaa-pg-", dir=base))
+    def __init__(self, base: Path | None = None) -> None:
+        memory = Path("/dev/shm")
+        self.directory = Path(tempfile.mkdtemp(prefix="aaa-pg-", dir=base or (memory if memory.is_dir() else None)))
         self.port = free_port()
         self._as = ["runuser", "-u", "postgres", "--"] if getpass.getuser() == "root" else []
         if self._as:

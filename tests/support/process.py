@@ -51,24 +51,26 @@ class Aaad:
 
     Args:
         config: TOML appended to the skeleton (store, sockets, key); clients and charging belong here.
+        url: Another store than a SQLite file of its own.
     """
 
-    def __init__(self, directory: Path, config: str = NAS) -> None:
+    def __init__(self, directory: Path, config: str = NAS, url: str | None = None) -> None:
         self.directory = directory
         self.config = directory / "aaa.toml"
         self.socket = str(directory / "s")
         self.database = directory / "aaa.db"
+        self.url = url or f"sqlite:///{self.database}"
         self.ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
         Keys.create(directory / "server.key")
         self.config.write_text(
             f'[server]\nnode = "test-1"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
-            f'[store]\nurl = "sqlite:///{self.database}"\n'
+            f'[store]\nurl = "{self.url}"\n'
             f'[radius]\nauth = ["127.0.0.1:0"]\nacct = ["127.0.0.1:0"]\n'
             f'[api]\nsocket = "{self.socket}"\n{config}'
         )
-        schema.upgrade(f"sqlite:///{self.database}")
+        schema.upgrade(self.url)
 
     @property
     def pid(self) -> int:

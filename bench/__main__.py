@@ -1,0 +1,9 @@
+"""`python -m bench`: every measurement, one after the other."""
+
+import sys
+
+from bench import radius, rating
+
+if __name__ == "__main__":
+    rating.main()
+    sys.exit(radius.main())

@@ -1,0 +1,65 @@
+"""
+Requests that were made before, and calls that only look like another.
+"""
+
+from __future__ import annotations
+
+from aaa.engine.identity import is_other_call, known, remembered
+from aaa.engine.model import Ack, Identity, Outcome, Policy
+from tests.support.world import World
+
+
+def numbered(world: World, *orders: int) -> object:
+    """A session that has seen these request numbers."""
+    world.add_account("alice", "1.00")
+    world.access("alice", "nas|x|0|s:uuid-1", policy=Policy("fixed"))
+    session = world.session("nas|x|0|s:uuid-1")
+    for order in orders:
+        session = remembered(session, Identity(str(order), "d", order), Ack(Outcome.DONE, order))
+    return session
+
+
+def test_a_reused_call_id_does_not_join_another_channel() -> None:
+    world = World()
+    world.add_account("alice", "1.00")
+    world.access("alice", "nas|x|0|s:uuid-1", aliases=("nas|x|0|m:call",))
+    session = world.session("nas|x|0|s:uuid-1")
+
+    assert is_other_call(session, ("nas|x|0|s:uuid-2", "nas|x|0|m:call"))
+    assert not is_other_call(session, ("nas|x|0|s:uuid-1", "nas|x|0|m:call"))
+    assert not is_other_call(session, ("nas|x|0|m:call",))
+
+
+def test_a_call_that_began_under_its_call_id_takes_its_channel_later() -> None:
+    world = World()
+    world.add_account("alice", "1.00")
+    world.access("alice", "nas|x|0|m:call")
+
+    assert not is_other_call(world.session("nas|x|0|m:call"), ("nas|x|0|s:uuid-2", "nas|x|0|m:call"))
+
+
+def test_the_last_four_answers_are_kept() -> None:
+    session = numbered(World(), 0, 1, 2, 3, 4)
+
+    assert known(session, Identity("4", "d", 4), 0).answer.session_id == 4  # type: ignore[union-attr,arg-type]
+    assert known(session, Identity("1", "d", 1), 0).answer.session_id == 1  # type: ignore[union-attr,arg-type]
+    assert known(session, Identity("0", "d", 0), 0).answer.outcome is Outcome.REPEAT  # type: ignore[union-attr,arg-type]
+
+
+def test_a_number_with_other_content_is_a_conflict() -> None:
+    session = numbered(World(), 0, 1)
+
+    assert known(session, Identity("1", "other", 1), 0).answer is None  # type: ignore[union-attr,arg-type]
+
+
+def test_a_number_that_was_overtaken_is_new() -> None:
+    session = numbered(World(), 0, 3)
+
+    assert known(session, Identity("2", "d", 2), 0) is None  # type: ignore[arg-type]
+    assert known(session, Identity("5", "d", 5), 0) is None  # type: ignore[arg-type]
+
+
+def test_a_number_older_than_the_window_moves_nothing() -> None:
+    session = numbered(World(), 0, 100)
+
+    assert known(session, Identity("20", "d", 20), 0).answer.outcome is Outcome.REPEAT  # type: ignore[union-attr,arg-type]
