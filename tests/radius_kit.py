@@ -65,6 +65,9 @@ class FakeNode:
         self.epochs[identity] += 1
         self.waiting.append((reply, self.is_up))
 
+    def knows(self, names):
+        return False
+
     def epoch(self, identity):
         return self.epochs[identity]
 

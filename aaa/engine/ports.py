@@ -52,6 +52,9 @@ class Node(Protocol):
     def restart_nas(self, identity: str, event_us: int, reply: Callable[[bool], None]) -> None:
         """Begin a new epoch of a NAS identity (Accounting-On/Off, S20); `reply(True)` once durable."""
 
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether a session is at hand under one of these names; False says nothing about the store."""
+
     def epoch(self, identity: str) -> int:
         """The current epoch of a NAS identity: part of every session key (S20)."""
 

@@ -20,7 +20,7 @@ A request waits at most `ANSWER_BUDGET_US`; then it is answered with `STORE_DOWN
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -108,6 +108,10 @@ class ChargingNode:
         request = Request(command, account_id, reply, self._clock(), next(self._order))
         if not self.desk.decide(request):
             self._waiting.append(request)
+
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether a session is cached under one of these names."""
+        return self.cache.find(names) is not None
 
     def epoch(self, identity: str) -> int:
         """The current epoch of a NAS identity (S20)."""

@@ -54,23 +54,28 @@ class AccountingFlow:
         if not report.is_charged:
             service.answer(request, ACCOUNTING_RESPONSE, b"", "other_leg")
             return
-        keys = self._keys(request, spoken_for, report.names)
+        prefix = f"{spoken_for}|{service.node.epoch(spoken_for)}|"
+        keys = tuple([prefix + name for name in report.names])
+        is_known = bool(keys) and service.node.knows(keys)
+        if not is_known:
+            keys = self._with_class(request, keys)
         if not keys:
             service.drop(request, "no_session")
             return
         if status == a.START:
             service.node.submit(accounting.start(report, nas, keys), None, partial(self._answered, request, None))
             return
+        if is_known or status == a.FAILED:  # then nobody has to be found who would pay for an orphan
+            self._found(request, report, keys, None)
+            return
         identities = request.identities()
-        if identities and status != a.FAILED:
+        if identities:
             service.directory.find(identities, partial(self._found, request, report, keys))
         else:
             self._found(request, report, keys, None)
 
-    def _keys(self, request: Request, spoken_for: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _with_class(self, request: Request, keys: tuple[str, ...]) -> tuple[str, ...]:
         """The session's full names; a Class of ours adds the session it was handed for."""
-        prefix = f"{spoken_for}|{self._service.node.epoch(spoken_for)}|"
-        keys = tuple([prefix + name for name in names])
         handed = a.every(request.packet.attributes, a.CLASS)
         if handed:
             ticket = self._service.tickets.open_class(request.nas.name, handed)
