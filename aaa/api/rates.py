@@ -119,7 +119,9 @@ def _explanation(
 def _plan(
     context: ApiContext, connection: Connection, tariff: str, destination: str, service: str, at_us: int
 ) -> RatePlan:
-    version = context.tariffs(connection).in_force(tariff, at_us)
+    book = context.tariffs(connection)
+    # Before its first version a tariff had no price; what it would have been is what people ask.
+    version = book.in_force(tariff, at_us) or book.in_force(tariff, context.clock())
     if version is None:
         raise not_found("tariff in force:", tariff)
     plan = version.find(service, destination, at_us=at_us)

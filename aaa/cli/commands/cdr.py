@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import tomllib
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
 from aaa.cli.client import path_of
+from aaa.cli.errors import USAGE, CliError
 from aaa.cli.main import Options, verb
-from aaa.cli.output import columns, show_rows
+from aaa.cli.output import columns, progress, show_rows
+
+if TYPE_CHECKING:
+    from rating import Tariff
 
 command = click.Group("cdr", help="Charging records of ended sessions.")
 
@@ -47,3 +59,65 @@ def explain(options: Options, cdr: str) -> None:
         return
     for line in told:
         print(line["text"])
+
+
+@verb(command)
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--tariff", metavar="NAME", help="A tariff of the server, as it is in force.")
+@click.option(
+    "--tariff-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The tariff of an apply file."
+)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Where the rated calls go; else stdout.")
+@click.option("--processes", type=click.IntRange(1, 64), default=os.cpu_count() or 1, show_default=True)
+def rate(
+    options: Options, file: Path, tariff: str | None, tariff_file: Path | None, out: Path | None, processes: int
+) -> None:
+    """Rate a CSV or JSONL file of finished calls, with the prices calls are charged by."""
+    from aaa.cli.rate_files import rate_file  # noqa: PLC0415 - the rating core, for this command alone
+    from rating import format_money  # noqa: PLC0415
+
+    if (tariff is None) == (tariff_file is None):
+        raise CliError("usage", "give either --tariff or --tariff-file", USAGE)
+    prices = _stored_tariff(options, tariff) if tariff is not None else _tariff_of_file(tariff_file or file)
+    size = file.stat().st_size
+
+    def show(_calls: int, octets: int) -> None:
+        progress(octets, size, f"rating {file.name}")
+
+    with out.open("w", encoding="utf-8", newline="") if out else nullcontext(sys.stdout) as target:
+        summary = rate_file(file, prices, target, processes, show)
+    amount = format_money(summary.amount_micro)
+    print(f"{summary.calls} calls, {summary.rated} rated, {amount} {summary.currency}", file=sys.stderr)
+    for reason, count in summary.errors.most_common():
+        print(f"{count} not rated: {reason}", file=sys.stderr)
+
+
+def _stored_tariff(options: Options, name: str) -> Tariff:
+    """The version of a tariff that is in force on the server."""
+    from rating import load  # noqa: PLC0415
+
+    number = options.client.get(path_of("tariffs", name))["in_force"]
+    document = options.client.get(path_of("tariffs", name, "versions", str(number)))
+    return load(json.dumps(document), number)
+
+
+def _tariff_of_file(path: Path) -> Tariff:
+    """
+    The one tariff of an apply file, read without a server.
+
+    Raises:
+        CliError: Not one tariff, or one with mistakes, each with its place.
+    """
+    from rating import TariffDocument, load, parse_toml_tariff  # noqa: PLC0415
+
+    try:
+        tables = tomllib.loads(path.read_text()).get("tariff", [])
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CliError("refused", f"{path}: {error}") from error
+    if len(tables) != 1:
+        raise CliError("refused", f"{path}: {len(tables)} tariffs, expected one")
+    rates = tables[0].get("rates_file")
+    parsed = parse_toml_tariff(tables[0], (path.parent / rates).read_text() if rates else None, str(path))
+    if not isinstance(parsed, TariffDocument):
+        raise CliError("refused", f"{path} was refused", lines=[str(finding) for finding in parsed])
+    return load(parsed.to_json(), 0)

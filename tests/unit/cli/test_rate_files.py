@@ -5,10 +5,12 @@ Files of finished calls are rated in order, whatever is wrong with single record
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
 from aaa.cli import rate_files
+from aaa.cli.main import run
 from aaa.cli.rate_files import RESULT_COLUMNS, rate_file
 from aaa.errors import ConfigError
 from rating import price
@@ -142,3 +144,45 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path):
     path.write_bytes(b"destination,answered_at,used,note\n44,0,1,\xe9\n")
     with pytest.raises(ConfigError, match="codec"):
         rate_file(path, tariff(TEXT), io.StringIO())
+
+
+CALLS = (
+    "destination,answered_at,used\n"
+    "442012345678,2026-01-05T10:00:00Z,61\n"
+    "442012345678,2026-01-05T10:00:00Z,0\n"
+    "99,2026-01-05T10:00:00Z,5\n"
+)
+TARIFF = """
+[[tariff]]
+name = "retail"
+currency = "EUR"
+timezone = "UTC"
+[[tariff.rate]]
+prefix = "44"
+price = "0.60"
+price_unit = "60s"
+pulse = "60/60"
+"""
+
+
+def test_the_command_rates_a_file_without_a_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "calls.csv").write_text(CALLS)
+    (tmp_path / "t.toml").write_text(TARIFF)
+    out = tmp_path / "rated.csv"
+    tariff, calls = str(tmp_path / "t.toml"), str(tmp_path / "calls.csv")
+    code = run(["cdr", "rate", calls, "--tariff-file", tariff, "--out", str(out), "--processes", "1"])
+    told = capsys.readouterr().err
+
+    assert code == 0
+    assert "3 calls, 2 rated, 1.200000 EUR" in told
+    assert "not rated" in told
+    assert out.read_text().splitlines()[1].startswith("442012345678,2026-01-05T10:00:00Z,61,1.2")
+
+
+def test_a_tariff_with_mistakes_rates_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "calls.csv").write_text(CALLS)
+    (tmp_path / "t.toml").write_text(TARIFF.replace("0.60", "free"))
+    code = run(["cdr", "rate", str(tmp_path / "calls.csv"), "--tariff-file", str(tmp_path / "t.toml")])
+
+    assert code == 1
+    assert "price" in capsys.readouterr().err
