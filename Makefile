@@ -4,7 +4,10 @@ SHELL := /bin/sh
 VENV := .venv/bin
 JOBS := 2
 
-.PHONY: run test lint format campaign bench clean
+SEED := 1
+SESSIONS := 100000
+
+.PHONY: run test lint format campaign sim bench clean
 
 run: ## start the demonstration server and place a prepaid call against it
 	@.ci/setup
@@ -30,6 +33,12 @@ format: ## rewrite the sources in the project's format
 campaign: ## long random runs that are not part of the suite
 	@.ci/setup test
 	$(VENV)/python -m pytest -m campaign
+	$(VENV)/python -m tests.mutation.rating_mutations
+	$(VENV)/python -m tests.sim --seed 1 --sessions 1000000
+
+sim: ## the simulator alone: make sim SEED=7 SESSIONS=100000
+	@.ci/setup test
+	$(VENV)/python -m tests.sim --seed $(SEED) --sessions $(SESSIONS)
 
 bench: ## the benchmark; prints figures, fails on wrong answers
 	@.ci/setup test

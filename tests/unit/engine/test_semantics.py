@@ -50,6 +50,49 @@ def test_s1_four_figures_during_a_session() -> None:
     assert micro("9.90") == account.shown_micro
 
 
+MORNING = """
+[[tariff]]
+name = "t"
+currency = "EUR"
+timezone = "UTC"
+[[tariff.calendar]]
+name = "night"
+from = "00:00"
+until = "08:00"
+weight = 10
+[[tariff.rate]]
+prefix = ""
+price = "0.10"
+price_unit = "60s"
+pulse = "60/60"
+[[tariff.rate]]
+prefix = ""
+price = "0.01"
+price_unit = "60s"
+pulse = "60/60"
+calendar = "night"
+"""
+EIGHT_S = 86_400 - (EPOCH_US // SECOND_US) % 86_400 + 8 * 3600  # the next 08:00 UTC, from the epoch of the world
+
+
+@pytest.mark.parametrize(("answered_s", "charge"), [(5, "0.10"), (-58, "0.01")])
+def test_s3_a_call_that_rings_over_a_price_change_is_held_at_the_dearer_price(answered_s: int, charge: str) -> None:
+    """
+    Off-peak 0.01 until 08:00, then 0.10: authorized 07:59:00 with 60 s granted, 0.10 is held; answered 08:00:05: 0.10
+    charged; answered 07:59:02: 0.01 charged, 0.09 released.
+    """
+    world = World(MORNING)
+    world.add_account("alice", "1.00")
+    world.at(EIGHT_S - 60)
+    assert told(world.access("alice", "s1", policy=Policy("fixed"))) == 60
+    assert world.accounts["alice"].reserved_micro == micro("0.10")
+
+    world.at(EIGHT_S + answered_s + 60)
+    world.stop("s1", 60, answered_us=EPOCH_US + (EIGHT_S + answered_s) * SECOND_US)
+
+    assert world.balance("alice") == micro("1.00") - micro(charge)
+
+
 def test_s5_deadline_of_a_held_and_of_an_open_session() -> None:
     """
     Begin at 0, grant 60 s, Start at 1: deadline 261; a Stop at 125 finds its money held.
