@@ -7,6 +7,7 @@ from __future__ import annotations
 from aaa.engine.model import (
     LIVE,
     NOTHING,
+    REPLACED,
     Accounts,
     Changes,
     Decision,
@@ -30,14 +31,16 @@ def expire(accounts: Accounts, session: Session, command: Expire, now: int) -> D
     """
     account = accounts[0]
     if session.state not in LIVE:
+        if command.cause == REPLACED and session.cause != REPLACED:
+            marked = session._replace(cause=REPLACED)
+            return Changes(tuple(accounts), marked), ack(account, marked, Outcome.DONE)
         return NOTHING, ack(account, session, Outcome.IGNORED)
     assume = session.head.policy.assume_granted and session.state is State.OPEN
     result = settled(account, session, State.EXPIRED, command.cause, now, assume_granted=assume)
     notices = (Notice("expired", command.cause), *overspent(account, result.account, "late"))
-    changes = Changes(
-        (result.account, *accounts[1:]), result.session, entries=result.entries, settles=True, notices=notices
-    )
-    return changes, ack(result.account, result.session, Outcome.DONE)
+    after = result.session._replace(cause=REPLACED) if command.cause == REPLACED else result.session
+    changes = Changes((result.account, *accounts[1:]), after, entries=result.entries, settles=True, notices=notices)
+    return changes, ack(result.account, after, Outcome.DONE)
 
 
 def kill(accounts: Accounts, session: Session, command: Kill) -> Decision:
