@@ -53,6 +53,8 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
     lines, told = open_lines(account, command, tariffs, now, sharers=account.live_sessions + 1)
     if not lines:
         return NOTHING, denial(account, first_reason(told))
+    if command.protocol == "diameter" and not command.emergency and _is_all_free(told):
+        return NOTHING, Grant(0, told, account.shown_micro, account.profile.currency, 1)  # no session is kept (S15)
     head = SessionHead(
         session_id,
         account.profile.id,
@@ -80,6 +82,10 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
     answer = Grant(session_id, told, account.shown_micro, account.profile.currency, 1)
     session = remembered(session, command.identity, answer)
     return Changes((account, *accounts[1:]), session, is_new=True, new_aliases=command.aliases), answer
+
+
+def _is_all_free(told: tuple[LineGrant | LineDenial, ...]) -> bool:
+    return all(isinstance(line, LineGrant) and line.is_free for line in told)
 
 
 def open_lines(

@@ -116,6 +116,8 @@ def orphan(
     an unrated record.
     """
     event_us = command.event_us or now
+    if command.identity.order is not None:
+        return _numbered_orphan(command, event_us)
     total = reported_total(command.lines) or 0
     unrated = Changes(
         unrated=Unrated(command.key, command.origin, total, event_us, "orphan"), notices=(Notice("unrated"),)
@@ -166,6 +168,19 @@ def orphan(
         notices=notices,
     )
     return changes, ack(result.account, result.session, Outcome.DONE)
+
+
+def _numbered_orphan(command: End | Update, event_us: int) -> Decision:
+    """
+    Usage since the last report, of a session nobody knows: kept as an unrated record, and refused.
+
+    A client may end a session that was refused to it; that uses nothing and leaves nothing.
+    """
+    used = sum(request.usage.units for request in command.lines if request.usage is not None)
+    if not used:
+        return NOTHING, Ack(Outcome.UNKNOWN)
+    record = Unrated(command.key, command.origin, used, event_us, "orphan")
+    return Changes(unrated=record, notices=(Notice("unrated"),)), Ack(Outcome.UNKNOWN)
 
 
 def _used_line(line: Line, total: int, event_us: int, now: int) -> Line:

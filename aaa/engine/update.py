@@ -92,13 +92,19 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         return _late(accounts, session, command, tariffs, now)
     event_us = command.event_us or now
     answered_us = command.answered_us or session.answered_us
-    if session.cause and any(request.wants_quota for request in command.lines):
-        return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
-    lines, told, notices = _updated(
-        account, session, command.lines, session.head.policy, tariffs, event_us, answered_us, now
-    )
+    is_numbered = command.identity.order is not None
+    requests = command.lines
+    refused: Told = ()
+    if session.cause and any(request.wants_quota for request in requests):
+        if not is_numbered:
+            return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
+        # What such a client used since its last report is told only once: take it, but grant nothing more.
+        refused = tuple(LineDenial(request.key, Reason.NOT_ALLOWED) for request in requests if request.wants_quota)
+        requests = tuple(request._replace(wants_quota=False) for request in requests)
+    lines, told, notices = _updated(account, session, requests, session.head.policy, tariffs, event_us, answered_us, now)
+    told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
-    if told and (command.identity.order is not None or any(isinstance(line, LineGrant) for line in told)):
+    if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):
         session = session._replace(answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
@@ -109,7 +115,10 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     changes = Changes((moved_account, *accounts[1:]), after, new_aliases=added, notices=notices)
     if told:
         return changes, denial(moved_account, first_reason(told), session.head.id)
-    return changes, ack(moved_account, after, Outcome.DONE)
+    done = ack(moved_account, after, Outcome.DONE)
+    if is_numbered:  # its usage counts from the last report, so a repeat must be known
+        changes = changes._replace(session=remembered(after, command.identity, done))
+    return changes, done
 
 
 def early_start(command: Update, now: int, hold_s: int) -> Decision:
@@ -283,7 +292,8 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
     notices = (*corrected.notices, *overspent(accounts[0], account, "late"))
     changes = Changes((account, *accounts[1:]), after, entries=corrected.entries, settles=True, notices=notices)
     if not is_radius:
-        return changes, ack(account, after, Outcome.UNKNOWN)
+        late = ack(account, after, Outcome.UNKNOWN)
+        return changes._replace(session=remembered(after, command.identity, late)), late
     if any(request.wants_quota for request in command.lines):
         return _late_refill(changes, command, tariffs, now)
     return changes, ack(account, after, Outcome.DONE)

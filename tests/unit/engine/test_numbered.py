@@ -70,3 +70,55 @@ def test_a_closed_session_whose_key_is_used_again_is_only_marked() -> None:
     assert begin(world, "b:2").reason is Reason.SESSION_REUSED
     world.run(Expire("k", "replaced"))
     assert (world.session("k").state, world.balance("alice")) == (State.CLOSED, micro("9.90"))
+
+
+def test_a_report_without_request_for_quota_counts_once() -> None:
+    world = a_world()
+    begin(world, "a:1")
+    world.at(30)
+    line = LineRequest(VOICE, Delta(20), wants_quota=False)
+    first = world.ccr(Update, 1, line, sid="k", digest="u")
+    assert world.ccr(Update, 1, line, sid="k", digest="u") == first
+    assert world.ccr(Update, 1, line, sid="k", digest="other").reason is Reason.CONFLICT
+    assert isinstance(first, Ack)
+    assert world.session("k").lines[0].used == 20
+
+
+def test_a_killed_session_reports_once_more_and_gets_nothing() -> None:
+    world = a_world()
+    begin(world, "a:1")
+    world.at(30)
+    world.kill("k")
+    line = LineRequest(VOICE, Delta(20))
+    answer = world.ccr(Update, 1, line, sid="k", digest="u")
+    assert isinstance(answer, Grant)
+    assert answer.lines == (LineDenial(VOICE, Reason.NOT_ALLOWED),)
+    assert world.ccr(Update, 1, line, sid="k", digest="u") == answer
+    assert world.session("k").lines[0].used == 20
+
+
+def test_a_late_report_is_charged_once() -> None:
+    world = a_world()
+    begin(world, "a:1")
+    world.at(30)
+    world.expire("k")
+    line = LineRequest(VOICE, Delta(20))
+    for _ in range(2):
+        assert world.ccr(Update, 1, line, sid="k", digest="u").outcome is Outcome.UNKNOWN
+    assert world.balance("alice") == micro("9.80")
+
+
+def test_an_end_of_a_session_nobody_knows_leaves_a_record_only_when_it_used_something() -> None:
+    world = a_world()
+    for units, kept in ((0, 0), (9, 1)):
+        answer = world.ccr(End, 1, LineRequest(VOICE, Delta(units), False), sid="never")
+        assert answer.outcome is Outcome.UNKNOWN
+        assert world.count("unrated") == kept
+
+
+def test_a_free_call_needs_no_session() -> None:
+    world = World(flat("0"))
+    world.add_account("alice")
+    answer = begin(world, "a:1")
+    assert answer.lines[0].is_free
+    assert not world.sessions
