@@ -31,6 +31,7 @@ from aaa.engine.model import (
     SessionHead,
     State,
 )
+from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
 from aaa.engine.sums import moved
 
@@ -113,6 +114,8 @@ def line_head(
     """Find the rate for a line under the tariff version in force now (S17), or say why there is none."""
     if emergency:
         return LineHead(request.key, request.destination, request.received, 0, "", now, None, offset)
+    if request.key.unit == MONEY:
+        return LineHead(request.key, request.destination, request.received, 0, "", now, AT_PAR, offset)
     tariff = tariffs.in_force(account.profile.tariff, now)
     if tariff is None:
         return Reason.NO_TARIFF

@@ -27,6 +27,7 @@ from aaa.engine.model import (
     Reason,
     Total,
 )
+from aaa.engine.money import MONEY
 from aaa.engine.quantum import quantum_units
 from rating.funding import Bucket, fund, settle, truncate
 from rating.grant import align
@@ -209,6 +210,8 @@ def refill(
     total = min(align(plan, earliest, known + max(units, 1), line.parts), most.total)
     if request.requested:
         total = min(total, known + request.requested)
+    if head.key.unit == MONEY and total < known + (request.requested or 1):
+        total = known  # an amount is granted whole or not at all
     if is_time:
         total = max(total, line.granted)
     if total <= known:

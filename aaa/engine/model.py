@@ -66,7 +66,7 @@ class ChargeKey(NamedTuple):
     service: str = "voice"  # voice | data | message | event
     rating_group: int | None = None
     service_ids: tuple[int, ...] = ()
-    unit: str = "seconds"  # seconds | octets | events
+    unit: str = "seconds"  # seconds | octets | events | money (micro)
     direction: str = ""
 
 

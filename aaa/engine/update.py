@@ -101,7 +101,9 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         # What such a client used since its last report is told only once: take it, but grant nothing more.
         refused = tuple(LineDenial(request.key, Reason.NOT_ALLOWED) for request in requests if request.wants_quota)
         requests = tuple(request._replace(wants_quota=False) for request in requests)
-    lines, told, notices = _updated(account, session, requests, session.head.policy, tariffs, event_us, answered_us, now)
+    lines, told, notices = _updated(
+        account, session, requests, session.head.policy, tariffs, event_us, answered_us, now
+    )
     told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
     if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):

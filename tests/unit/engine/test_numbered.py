@@ -122,3 +122,33 @@ def test_a_free_call_needs_no_session() -> None:
     answer = begin(world, "a:1")
     assert answer.lines[0].is_free
     assert not world.sessions
+
+
+CASH = ChargeKey("event", unit="money")
+
+
+def test_money_is_granted_whole_or_not_at_all_and_costs_itself() -> None:
+    world = a_world("2.00")
+    identity = Identity("0", "a:1", 0)
+
+    def ask(key: str, amount: str):
+        line = LineRequest(CASH, requested=micro(amount))
+        return world.run(Begin(key, identity, POLICY, (line,), "peer", protocol="diameter"), "alice")
+
+    assert told(ask("k", "1.50")) == micro("1.50")
+    assert ask("other", "1.00").reason is Reason.NO_CREDIT
+    assert world.available("alice") == micro("0.50")
+    world.ccr(End, 1, LineRequest(CASH, Delta(micro("1.25")), False), sid="k")
+    assert world.balance("alice") == micro("0.75")
+
+
+def test_a_line_of_money_is_read_back_with_its_price() -> None:
+    from aaa.engine.money import AT_PAR
+    from aaa.store.codec import dumps, line_from_row, line_row, orjson
+
+    world = a_world("2.00")
+    line = LineRequest(CASH, requested=micro("1.50"))
+    world.run(Begin("k", Identity("0", "a:1", 0), POLICY, (line,), "peer", protocol="diameter"), "alice")
+    (held,) = world.session("k").lines
+    assert line_from_row(orjson.loads(dumps(line_row(held))), world.book) == held
+    assert held.head.plan is AT_PAR
