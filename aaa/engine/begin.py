@@ -115,6 +115,8 @@ def line_head(
     if emergency:
         return LineHead(request.key, request.destination, request.received, 0, "", now, None, offset)
     if request.key.unit == MONEY:
+        if request.destination not in ("", account.profile.currency):
+            return Reason.INVALID  # the destination of money is the currency it is asked in
         return LineHead(request.key, request.destination, request.received, 0, "", now, AT_PAR, offset)
     tariff = tariffs.in_force(account.profile.tariff, now)
     if tariff is None:
