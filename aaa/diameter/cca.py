@@ -247,6 +247,15 @@ def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]
     return _message(message, body, is_error=False)
 
 
+def result_of(data: bytes) -> int:
+    """The Result-Code of an answer written here: its first AVP, or the second behind Session-Id."""
+    at = codec.HEADER_SIZE
+    if int.from_bytes(data[at : at + 4], "big") == n.SESSION_ID:
+        length = int.from_bytes(data[at + 5 : at + 8], "big")
+        at += length + (-length & 3)
+    return int.from_bytes(data[at + 8 : at + 12], "big")
+
+
 def _message(message: Message, body: list[bytes], is_error: bool) -> bytes:
     body += [codec.avp(n.PROXY_INFO, one.payload) for one in message.every(n.PROXY_INFO)]
     flags = message.flags & PROXIABLE | (ERROR if is_error else 0)
