@@ -107,7 +107,7 @@ class DiameterServer:
         self.reactor = reactor
         for text in listen:
             try:
-                endpoint = serverFromString(reactor, text)
+                endpoint = serverFromString(reactor, text)  # type: ignore[no-untyped-call]
             except (ValueError, TypeError, KeyError, OSError) as error:
                 self.stop()
                 raise ConfigError([f"[diameter] listen: {text}: {error}"]) from error
