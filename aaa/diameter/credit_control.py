@@ -195,7 +195,9 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
         received = called
         destination = normalise(called, peer.numbers) if called else ""
     key = ChargeKey(service, ask.rating_group, ask.service_ids, unit)
-    return LineRequest(key, None if used is None else Delta(used), line.wants_quota, requested, destination, received)
+    usage = None if used is None else Delta(used)
+    is_bare = ask.outer is None and not ask.echo
+    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare)
 
 
 def _check_allowed(ccr: Ccr, lines: tuple[LineRequest, ...], peer: Peer) -> None:

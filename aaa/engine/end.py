@@ -28,9 +28,9 @@ from aaa.engine.model import (
     Update,
 )
 from aaa.engine.ports import Tariffs
-from aaa.engine.settle import overspent, settled
+from aaa.engine.settle import line_of, overspent, settled
 from aaa.engine.sums import moved
-from aaa.engine.update import ack, current_line, replaced, with_aliases
+from aaa.engine.update import ack, replaced, with_aliases
 
 
 def end(accounts: Accounts, session: Session, command: End, now: int) -> Decision:
@@ -53,7 +53,7 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),) if is_late else ()
     for request in _final_reports(session, command, event_us, answered_us):
-        line = current_line(lines, request.key)
+        line = line_of(lines, request)
         if line is None or request.usage is None:
             continue
         report = reported(line, request.usage, event_us, answered_us, now, is_late)

@@ -290,6 +290,7 @@ class LineRequest(NamedTuple):
     requested: int | None = None  # RSU: caps the quantum
     destination: str = ""
     received: str = ""
+    is_bare: bool = False  # names no service: means the session's only line, if it has but one of its unit
 
 
 class Identity(NamedTuple):

@@ -69,7 +69,7 @@ def correct(
     for request in requests:
         if request.usage is None:
             continue
-        line = _latest(lines, request)
+        line = line_of(lines, request)
         if line is None:
             continue
         report = reported(line, request.usage, event_us, answered_us or session.answered_us, now, is_late=True)
@@ -81,10 +81,19 @@ def correct(
     return Settled(after, session._replace(lines=lines, revision=session.revision + 1), entries, notices)
 
 
-def _latest(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
+def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
+    """
+    The line a request is about: the latest leg with its key (S14).
+
+    A client that reports at the command level need not repeat the rating group it began with
+    (RFC 8506 5.2): what names no service means the one line there is.
+    """
+    key = request.key
     for line in reversed(lines):
-        if line.head.key == request.key:
+        if line.head.key == key:
             return line
+    if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
+        return lines[0]
     return None
 
 

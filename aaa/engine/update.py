@@ -20,7 +20,6 @@ from aaa.engine.model import (
     Answer,
     Begin,
     Changes,
-    ChargeKey,
     Decision,
     Delta,
     Denial,
@@ -40,7 +39,7 @@ from aaa.engine.model import (
     Update,
 )
 from aaa.engine.ports import Tariffs
-from aaa.engine.settle import correct, overspent
+from aaa.engine.settle import correct, line_of, overspent
 from aaa.engine.sums import moved
 from aaa.errors import InvariantBroken
 
@@ -63,7 +62,7 @@ def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tar
     if refusal is not None:
         return NOTHING, denial(account, refusal, session.head.id)
     request = command.lines[0]
-    line = current_line(session.lines, request.key)
+    line = line_of(session.lines, request)
     if line is not None and request.destination and request.destination != line.head.destination:
         return _transfer(accounts, session, command, line, tariffs, now)
     lines, told, notices = _updated(
@@ -130,14 +129,6 @@ def early_start(command: Update, now: int, hold_s: int) -> Decision:
     return Changes(early_start=start), Ack(Outcome.DONE)
 
 
-def current_line(lines: tuple[Line, ...], key: ChargeKey) -> Line | None:
-    """The line usage of this key goes to: the latest leg (S14)."""
-    for line in reversed(lines):
-        if line.head.key == key:
-            return line
-    return None
-
-
 def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
     """The lines with one of them replaced."""
     return tuple(new if line is old else line for line in lines)
@@ -181,7 +172,7 @@ def _updated(
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()
     for request in requests:
-        line = current_line(lines, request.key)
+        line = line_of(lines, request)
         if line is None:
             head = line_head(account, request, tariffs, now)
             if isinstance(head, Reason):

@@ -34,6 +34,8 @@ def asked(request: dict, name: str, place: int) -> bytes:
     session = f"client.test.example;1;{request.get('session', name)}"
     if request["CC-Request-Type"] == "EVENT_REQUEST" and not str(request.get("flags", "")).endswith("T"):
         session += f";{place}"
+    if name == "C1" and place == 5:
+        session += ";next"
     is_new = "NEW" in str(request.get("End-to-End", ""))
     return ccr(
         request["CC-Request-Type"],

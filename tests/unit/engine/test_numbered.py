@@ -152,3 +152,14 @@ def test_a_line_of_money_is_read_back_with_its_price() -> None:
     (held,) = world.session("k").lines
     assert line_from_row(orjson.loads(dumps(line_row(held))), world.book) == held
     assert held.head.plan is AT_PAR
+
+
+def test_a_report_that_names_no_service_is_about_the_only_line() -> None:
+    world = a_world("2.00")
+    group = VOICE._replace(rating_group=2)
+    world.ccr(Begin, 0, LineRequest(group, destination="44"), sid="k")
+    world.at(30)
+    world.ccr(Update, 1, LineRequest(VOICE, Delta(20), is_bare=True), sid="k", digest="u")
+    assert [(line.head.key, line.used) for line in world.session("k").lines] == [(group, 20)]
+    world.ccr(End, 2, LineRequest(VOICE, Delta(5), False, is_bare=True), sid="k")
+    assert world.balance("alice") == micro("1.75")
