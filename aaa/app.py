@@ -39,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, os.environ)
         keys = Keys.load(config.server.key_file)
         if options.check:
-            from aaa.server import configured_clients  # noqa: PLC0415 - keeps `--check` free of the reactor
+            from aaa.entries import configured_clients, configured_peers  # noqa: PLC0415 - only `--check` needs them
 
             configured_clients(config)
+            configured_peers(config)
             sys.stdout.write(f"{options.config}: ok\n")
             return 0
         schema.check(config.store.url)

@@ -19,7 +19,11 @@ from typing import Any
 
 from aaa.api.server import ApiServer, start_api
 from aaa.config import Config
+from aaa.diameter.peers import Peers
+from aaa.diameter.server import DiameterServer
+from aaa.diameter.server import Settings as DiameterSettings
 from aaa.engine.model import Session
+from aaa.entries import client_defaults, configured_clients, configured_peers
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.node.clock import system_clock
@@ -43,36 +47,6 @@ PURGE_S = 60.0
 PURGE_MOST = 20_000
 ERRORS_KEPT = 10
 NEEDS_RESTART = ("store", "radius", "diameter", "api", "server", "metrics")
-
-
-def client_defaults(config: Config) -> dict[str, Any]:
-    """What every client entry inherits: [charging], and the Message-Authenticator default of [radius]."""
-    return {
-        **config.charging.model_dump(),
-        "require_message_authenticator": config.radius.require_message_authenticator,
-    }
-
-
-def configured_clients(config: Config, stored: tuple[dict[str, Any], ...] = ()) -> Clients:
-    """
-    The RADIUS clients of the configuration and of the store.
-
-    Raises:
-        ConfigError: With every problem of every entry; a name in both places is one.
-    """
-    problems: list[str] = []
-    names = [entry["name"] for entry in (*config.nas, *stored)]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        problems.append(f"[[nas]] {name}: name: is in the configuration and in the store")
-    entries = []
-    for document in (*config.nas, *stored):
-        try:
-            entries.append(nas_from(document, client_defaults(config)))
-        except ConfigError as error:
-            problems.extend(error.problems)
-    if problems:
-        raise ConfigError(problems)
-    return Clients(entries)
 
 
 class Server:
@@ -109,6 +83,11 @@ class Server:
             is_serving=lambda: self.node.is_store_up,
             on_error=self._failed,
         )
+        self.diameter: DiameterServer | None = None
+        peers = self._peers(config)
+        if config.diameter.listen:
+            identity = DiameterSettings(config.diameter.origin_host or "", config.diameter.origin_realm or "")
+            self.diameter = DiameterServer(self.node, self.directory, peers, keys, identity, self._failed)
         self.api: ApiServer | None = None
         self._lag = LagProbe(reactor)
         self._supervisor = Supervisor()
@@ -125,6 +104,8 @@ class Server:
         """
         radius = self.config.radius
         self.radius.start(self._reactor, list(radius.auth), list(radius.acct), radius.tls)
+        if self.diameter is not None:
+            self.diameter.start(self._reactor, self.config.diameter.listen)
         if self.config.metrics.listen is not None:
             self._metrics = MetricsListener(self._reactor, self.config.metrics.listen, self._sources())
         self._reactor.callWhenRunning(self._running)
@@ -138,6 +119,8 @@ class Server:
             self._metrics.stop()
             self._metrics = None
         self.node.flush()
+        if self.diameter is not None:
+            self.diameter.stop()
         self.radius.stop()
         self.store.close()
         self._reactor.stop()
@@ -154,7 +137,7 @@ class Server:
         """
         try:
             config = self._reload_config()
-            clients = self._clients(config)
+            clients, peers = self._clients(config), self._peers(config)
         except ConfigError:
             self._reloads["rejected",] += 1
             raise
@@ -162,6 +145,8 @@ class Server:
         self._reloaded_at_s = system_clock() / 1e6
         needs = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(self.config, name)]
         self.radius.reload(clients)
+        if self.diameter is not None:
+            self.diameter.reload(peers)
         self.config = config
         if self.api is not None:
             self.api.context.config = config
@@ -194,8 +179,8 @@ class Server:
         if self._supervisor.interval_s:
             self._every(self._supervisor.interval_s, self._supervisor.alive)
         self._supervisor.ready("serving")
-        for kind, (host, port) in self.radius.bound_ports:
-            sys.stderr.write(f"aaad: radius {kind} on {host}:{port}\n")
+        for listener in self._listeners():
+            sys.stderr.write(f"aaad: {listener}\n")
         sys.stderr.write(f"aaad: ready, node {self.config.server.node}, control {self.config.api.socket}\n")
 
     def _on_signal(self, number: int, _frame: object) -> None:
@@ -269,6 +254,8 @@ class Server:
         """Forget what was cached outside the node; the clients may have changed too."""
         self.directory.forget()
         self.radius.reload(self._clients(self.config))
+        if self.diameter is not None:
+            self.diameter.reload(self._peers(self.config))
 
     def _sources(self) -> Sources:
         """Where the metrics read."""
@@ -281,6 +268,15 @@ class Server:
             reloaded_at_s=lambda: self._reloaded_at_s,
             lag=self._lag.histogram,
         )
+
+    def _peers(self, config: Config) -> Peers:
+        return configured_peers(config, tuple(json.loads(text) for text in self.store.peer_documents()))
+
+    def _listeners(self) -> list[str]:
+        bound = [f"radius {kind} on {host}:{port}" for kind, (host, port) in self.radius.bound_ports]
+        if self.diameter is not None:
+            bound += [f"{kind} on {host}:{port}" for kind, (host, port) in self.diameter.bound_ports]
+        return bound
 
     def _killed(self, session: Session) -> None:
         """A session is to end: ask its switch to (RFC 5176); its Stop or its deadline settles it either way."""
@@ -295,7 +291,7 @@ class Server:
             "pid": os.getpid(),
             "uptime_s": (system_clock() - self._started_us) // 1_000_000,
             "config_digest": self.config.digest,
-            "listeners": [f"radius {kind} {host}:{port}" for kind, (host, port) in self.radius.bound_ports],
+            "listeners": self._listeners(),
             "radius": {".".join(part for part in name if part): n for name, n in sorted(self.radius.counters.items())},
             "errors": list(self._errors),
         }

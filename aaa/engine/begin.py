@@ -31,6 +31,7 @@ from aaa.engine.model import (
     SessionHead,
     State,
 )
+from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
 from aaa.engine.sums import moved
 
@@ -53,6 +54,8 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
     lines, told = open_lines(account, command, tariffs, now, sharers=account.live_sessions + 1)
     if not lines:
         return NOTHING, denial(account, first_reason(told))
+    if command.protocol == "diameter" and not command.emergency and _is_all_free(told):
+        return NOTHING, Grant(0, told, account.shown_micro, account.profile.currency, 1)  # no session is kept (S15)
     head = SessionHead(
         session_id,
         account.profile.id,
@@ -82,6 +85,10 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
     return Changes((account, *accounts[1:]), session, is_new=True, new_aliases=command.aliases), answer
 
 
+def _is_all_free(told: tuple[LineGrant | LineDenial, ...]) -> bool:
+    return all(isinstance(line, LineGrant) and line.is_free for line in told)
+
+
 def open_lines(
     account: Account, command: Begin, tariffs: Tariffs, now: int, sharers: int
 ) -> tuple[tuple[Line, ...], tuple[LineGrant | LineDenial, ...]]:
@@ -107,6 +114,10 @@ def line_head(
     """Find the rate for a line under the tariff version in force now (S17), or say why there is none."""
     if emergency:
         return LineHead(request.key, request.destination, request.received, 0, "", now, None, offset)
+    if request.key.unit == MONEY:
+        if request.destination not in ("", account.profile.currency):
+            return Reason.INVALID  # the destination of money is the currency it is asked in
+        return LineHead(request.key, request.destination, request.received, 0, "", now, AT_PAR, offset)
     tariff = tariffs.in_force(account.profile.tariff, now)
     if tariff is None:
         return Reason.NO_TARIFF

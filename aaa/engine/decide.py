@@ -14,6 +14,9 @@ else:
     Kill    | -                  | no more quota           | -                         | -
     Event   | debit, refund, ..  | repeat of a debit       | -                         | repeat of a debit
 
+A CCR-I on a session that is known is a repeat, or its key is used again (S7): whoever asked expires the
+old session with the cause `replaced` and begins the next under a key made of the old one's id.
+
 Nothing is posted before End or Expire, so a session costs one ledger entry however many interims it had.
 Changes are values: whoever calls applies them to its copy and commits them; a decision that is thrown
 away has moved nothing.
@@ -26,9 +29,10 @@ from aaa.engine.begin import begin, denial
 from aaa.engine.end import end, orphan
 from aaa.engine.event import event, refund
 from aaa.engine.expire import expire, kill
-from aaa.engine.identity import known
+from aaa.engine.identity import known, known_begin
 from aaa.engine.model import (
     NOTHING,
+    REPLACED,
     Accounts,
     Ack,
     Action,
@@ -75,6 +79,8 @@ def decide(
     """
     if session is not None and not isinstance(command, Adjust) and _is_foreign(accounts, session, command):
         return NOTHING, Denial(Reason.FOREIGN_SESSION)
+    if session is not None and session.cause == REPLACED and isinstance(command, Begin | Update | End):
+        return NOTHING, Denial(Reason.SESSION_REPLACED, "", session.head.id)
     if isinstance(command, Begin):
         return _begin(accounts, session, command, tariffs, now, session_id)
     if isinstance(command, Update):
@@ -110,6 +116,11 @@ def _begin(
 ) -> Decision:
     if session is None:
         return begin(accounts, command, tariffs, session_id, now)
+    if session.head.protocol == "diameter":
+        again = known_begin(session, command.identity)
+        if again is None:
+            return NOTHING, Denial(Reason.SESSION_REUSED, "", session.head.id)
+        return NOTHING, again.answer or Denial(Reason.CONFLICT)
     if session.state in (State.HELD, State.OPEN):
         return ask_again(accounts, session, command, tariffs, now)
     before = known(session, command.identity, now)

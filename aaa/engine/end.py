@@ -28,9 +28,9 @@ from aaa.engine.model import (
     Update,
 )
 from aaa.engine.ports import Tariffs
-from aaa.engine.settle import overspent, settled
+from aaa.engine.settle import line_of, overspent, settled
 from aaa.engine.sums import moved
-from aaa.engine.update import ack, current_line, replaced, with_aliases
+from aaa.engine.update import ack, replaced, with_aliases
 
 
 def end(accounts: Accounts, session: Session, command: End, now: int) -> Decision:
@@ -53,7 +53,7 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),) if is_late else ()
     for request in _final_reports(session, command, event_us, answered_us):
-        line = current_line(lines, request.key)
+        line = line_of(lines, request)
         if line is None or request.usage is None:
             continue
         report = reported(line, request.usage, event_us, answered_us, now, is_late)
@@ -116,6 +116,8 @@ def orphan(
     an unrated record.
     """
     event_us = command.event_us or now
+    if command.identity.order is not None:
+        return _numbered_orphan(command, event_us)
     total = reported_total(command.lines) or 0
     unrated = Changes(
         unrated=Unrated(command.key, command.origin, total, event_us, "orphan"), notices=(Notice("unrated"),)
@@ -167,6 +169,19 @@ def orphan(
         notices=notices,
     )
     return changes, ack(result.account, result.session, Outcome.DONE)
+
+
+def _numbered_orphan(command: End | Update, event_us: int) -> Decision:
+    """
+    Usage since the last report, of a session nobody knows: kept as an unrated record, and refused.
+
+    A client may end a session that was refused to it; that uses nothing and leaves nothing.
+    """
+    used = sum(request.usage.units for request in command.lines if request.usage is not None)
+    if not used:
+        return NOTHING, Ack(Outcome.UNKNOWN)
+    record = Unrated(command.key, command.origin, used, event_us, "orphan")
+    return Changes(unrated=record, notices=(Notice("unrated"),)), Ack(Outcome.UNKNOWN)
 
 
 def _used_line(line: Line, total: int, event_us: int, now: int) -> Line:

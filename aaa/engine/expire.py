@@ -7,6 +7,7 @@ from __future__ import annotations
 from aaa.engine.model import (
     LIVE,
     NOTHING,
+    REPLACED,
     Accounts,
     Changes,
     Decision,
@@ -30,18 +31,22 @@ def expire(accounts: Accounts, session: Session, command: Expire, now: int) -> D
     """
     account = accounts[0]
     if session.state not in LIVE:
+        if command.cause == REPLACED and session.cause != REPLACED:
+            marked = session._replace(cause=REPLACED)
+            return Changes(tuple(accounts), marked), ack(account, marked, Outcome.DONE)
         return NOTHING, ack(account, session, Outcome.IGNORED)
     result = settled(account, session, session, State.EXPIRED, command.cause, now)
     notices = (Notice("expired", command.cause), *overspent(account, result.account, "late"))
+    after = result.session._replace(cause=REPLACED) if command.cause == REPLACED else result.session
     changes = Changes(
         (result.account, *accounts[1:]),
-        result.session,
+        after,
         entries=result.entries,
         units=result.units,
         settles=True,
         notices=notices,
     )
-    return changes, ack(result.account, result.session, Outcome.DONE)
+    return changes, ack(result.account, after, Outcome.DONE)
 
 
 def kill(accounts: Accounts, session: Session, command: Kill) -> Decision:

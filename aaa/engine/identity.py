@@ -47,6 +47,24 @@ def known(session: Session, identity: Identity, now: int) -> Known | None:
     return None
 
 
+def known_begin(session: Session, identity: Identity) -> Known | None:
+    """
+    The outcome for a CCR-I of a known session, or None when it begins another one (S7).
+
+    The digest of a CCR-I ends in its End-to-End Identifier, behind a colon: the same content is the same
+    request only with the same identifier or the T flag, because a client that restarted may begin again
+    with ids it used before.
+    """
+    content = identity.digest.partition(":")[0]
+    for seen in session.seen:
+        if seen.number == identity.number:
+            is_same = seen.digest == identity.digest
+            if is_same or (identity.retransmitted and seen.digest.partition(":")[0] == content):
+                return Known(seen.answer)
+            return None
+    return Known(_forgotten(session)) if identity.retransmitted else None
+
+
 def _last_bare(session: Session) -> Seen | None:
     for seen in reversed(session.seen):
         if seen.number == "b":

@@ -27,6 +27,7 @@ from aaa.engine.model import (
     Reason,
     Total,
 )
+from aaa.engine.money import MONEY as MONEY_UNIT
 from aaa.engine.quantum import quantum_units
 from rating.funding import MONEY, Bucket, fund, settle, truncate
 from rating.grant import align
@@ -215,6 +216,8 @@ def refill(
     total = min(align(plan, earliest, known + max(units, 1), planned), most.total)
     if request.requested:
         total = min(total, known + request.requested)
+    if head.key.unit == MONEY_UNIT and total < known + (request.requested or 1):
+        total = known  # an amount is granted whole or not at all
     if is_time:
         total = max(total, line.granted)
     if total <= known:

@@ -50,6 +50,8 @@ class Reason(StrEnum):
     LIMIT_RATE = "limit_rate"
     UNKNOWN_SESSION = "unknown_session"
     SESSION_CLOSED = "session_closed"
+    SESSION_REUSED = "session_reused"  # its key comes again for something else: expire it, then begin anew (S7)
+    SESSION_REPLACED = "session_replaced"  # it was, and the next session of this key is asked instead
     FOREIGN_SESSION = "foreign_session"
     CONFLICT = "conflict"
     NOT_ALLOWED = "not_allowed"
@@ -64,7 +66,7 @@ class ChargeKey(NamedTuple):
     service: str = "voice"  # voice | data | message | event
     rating_group: int | None = None
     service_ids: tuple[int, ...] = ()
-    unit: str = "seconds"  # seconds | octets | events
+    unit: str = "seconds"  # seconds | octets | events | money (micro)
     direction: str = ""
 
 
@@ -146,6 +148,9 @@ class Account(NamedTuple):
     def shown_micro(self) -> int:
         """The balance a person is shown: posted minus what running sessions have used (S1)."""
         return self.balance_micro - self.accrued_micro
+
+
+REPLACED = "replaced"  # why a session ended whose key was used again (S7)
 
 
 class LineHead(NamedTuple):
@@ -286,6 +291,7 @@ class LineRequest(NamedTuple):
     requested: int | None = None  # RSU: caps the quantum
     destination: str = ""
     received: str = ""
+    is_bare: bool = False  # names no service: means the session's only line, if it has but one of its unit
 
 
 class Identity(NamedTuple):

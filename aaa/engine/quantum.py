@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from aaa.engine.model import Policy
+from aaa.engine.money import MONEY
 
 
 def quantum_units(policy: Policy, unit: str, most: int, sharers: int, share_units: Callable[[int], int]) -> int:
@@ -24,7 +25,7 @@ def quantum_units(policy: Policy, unit: str, most: int, sharers: int, share_unit
     Adaptive takes share = funds / (n + 1), so that a later call still finds money, and never less than
     `quantum_min` nor more than `quantum_max`.
     """
-    if policy.quantum == "whole":
+    if policy.quantum == "whole" or unit == MONEY:
         return most
     if unit != "seconds":
         return policy.quantum_octets if unit == "octets" else policy.quantum_events

@@ -68,7 +68,7 @@ def correct(
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),)
     for request in requests:
-        line = _latest(lines, request)
+        line = line_of(lines, request)
         if request.usage is None or line is None:
             continue
         report = reported(line, request.usage, event_us, answered_us or session.answered_us, now, is_late=True)
@@ -93,10 +93,19 @@ def _posted(
     return Settled(sums, after, entries, units)
 
 
-def _latest(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
+def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
+    """
+    The line a request is about: the latest leg with its key (S14).
+
+    A client that reports at the command level need not repeat the rating group it began with
+    (RFC 8506 5.2): what names no service means the one line there is.
+    """
+    key = request.key
     for line in reversed(lines):
-        if line.head.key == request.key:
+        if line.head.key == key:
             return line
+    if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
+        return lines[0]
     return None
 
 

@@ -20,7 +20,6 @@ from aaa.engine.model import (
     Answer,
     Begin,
     Changes,
-    ChargeKey,
     Decision,
     Delta,
     Denial,
@@ -40,7 +39,7 @@ from aaa.engine.model import (
     Update,
 )
 from aaa.engine.ports import Tariffs
-from aaa.engine.settle import correct, overspent
+from aaa.engine.settle import correct, line_of, overspent
 from aaa.engine.sums import moved
 from aaa.errors import InvariantBroken
 
@@ -63,7 +62,7 @@ def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tar
     if refusal is not None:
         return NOTHING, denial(account, refusal, session.head.id)
     request = command.lines[0]
-    line = current_line(session.lines, request.key)
+    line = line_of(session.lines, request)
     if line is not None and request.destination and request.destination != line.head.destination:
         return _transfer(accounts, session, command, line, tariffs, now)
     lines, told, notices = _updated(
@@ -92,13 +91,21 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         return _late(accounts, session, command, tariffs, now)
     event_us = command.event_us or now
     answered_us = command.answered_us or session.answered_us
-    if session.cause and any(request.wants_quota for request in command.lines):
-        return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
+    is_numbered = command.identity.order is not None
+    requests = command.lines
+    refused: Told = ()
+    if session.cause and any(request.wants_quota for request in requests):
+        if not is_numbered:
+            return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
+        # What such a client used since its last report is told only once: take it, but grant nothing more.
+        refused = tuple(LineDenial(request.key, Reason.NOT_ALLOWED) for request in requests if request.wants_quota)
+        requests = tuple(request._replace(wants_quota=False) for request in requests)
     lines, told, notices = _updated(
-        account, session, command.lines, session.head.policy, tariffs, event_us, answered_us, now
+        account, session, requests, session.head.policy, tariffs, event_us, answered_us, now
     )
+    told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
-    if told and (command.identity.order is not None or any(isinstance(line, LineGrant) for line in told)):
+    if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):
         session = session._replace(answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
@@ -109,7 +116,10 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     changes = Changes((moved_account, *accounts[1:]), after, new_aliases=added, notices=notices)
     if told:
         return changes, denial(moved_account, first_reason(told), session.head.id)
-    return changes, ack(moved_account, after, Outcome.DONE)
+    done = ack(moved_account, after, Outcome.DONE)
+    if is_numbered:  # its usage counts from the last report, so a repeat must be known
+        changes = changes._replace(session=remembered(after, command.identity, done))
+    return changes, done
 
 
 def early_start(command: Update, now: int, hold_s: int) -> Decision:
@@ -117,14 +127,6 @@ def early_start(command: Update, now: int, hold_s: int) -> Decision:
     keys = (command.key, *command.aliases)
     start = EarlyStart(keys, command.event_us or now, now + hold_s * SECOND_US)
     return Changes(early_start=start), Ack(Outcome.DONE)
-
-
-def current_line(lines: tuple[Line, ...], key: ChargeKey) -> Line | None:
-    """The line usage of this key goes to: the latest leg (S14)."""
-    for line in reversed(lines):
-        if line.head.key == key:
-            return line
-    return None
 
 
 def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
@@ -170,7 +172,7 @@ def _updated(
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()
     for request in requests:
-        line = current_line(lines, request.key)
+        line = line_of(lines, request)
         if line is None:
             head = line_head(account, request, tariffs, now)
             if isinstance(head, Reason):
@@ -292,7 +294,8 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
         notices=notices,
     )
     if not is_radius:
-        return changes, ack(account, after, Outcome.UNKNOWN)
+        late = ack(account, after, Outcome.UNKNOWN)
+        return changes._replace(session=remembered(after, command.identity, late)), late
     if any(request.wants_quota for request in command.lines):
         return _late_refill(changes, command, tariffs, now)
     return changes, ack(account, after, Outcome.DONE)

@@ -30,6 +30,7 @@ from aaa.engine.model import (
     SessionHead,
     State,
 )
+from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
 from aaa.errors import StoreUnavailable
 from rating.funding import Parts
@@ -125,7 +126,7 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
     """A line, its rate found again under its tariff version."""
     key_row, destination, received, version, prefix, anchor_auth_us, offset, *rest = row
     key = _key(key_row)
-    plan = None
+    plan = AT_PAR if key.unit == MONEY else None
     if version:
         tariff = tariffs.version(version)
         if tariff is not None:

@@ -123,5 +123,8 @@ class Store(Protocol):
     def nas_documents(self) -> list[str]:
         """The RADIUS clients that were provisioned, as stored."""
 
+    def peer_documents(self) -> list[str]:
+        """The Diameter peers that were provisioned, as stored."""
+
     def close(self) -> None:
         """Give the database back."""

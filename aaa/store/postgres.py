@@ -214,6 +214,11 @@ class PostgresStore:
         """The RADIUS clients that were provisioned, as stored."""
         return [row[0] for row in self._rows(select(tables.nas.c.document).order_by(tables.nas.c.name))]
 
+    def peer_documents(self) -> list[str]:
+        """The Diameter peers that were provisioned, as stored."""
+        table = tables.peer
+        return [row[0] for row in self._rows(select(table.c.document).order_by(table.c.origin_host, table.c.realm))]
+
 
 def conninfo_of(url: str) -> str:
     """The libpq connection string of a SQLAlchemy URL."""

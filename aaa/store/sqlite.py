@@ -198,6 +198,10 @@ class SqliteStore:
         except StoreUnavailable as error:
             done(Failed(str(error)))
 
+    def peer_documents(self) -> list[str]:
+        """The Diameter peers that were provisioned, as stored."""
+        return [row[0] for row in self._all("SELECT document FROM peer ORDER BY origin_host, realm")]
+
     # -- writing ----------------------------------------------------------------------------------
 
     def new_node(self, name: str, now: int) -> int:

@@ -28,7 +28,7 @@ def load(options: Options, checks_clients: bool = False) -> Any:
     try:
         config = load_config(options.config, os.environ)
         if checks_clients:
-            from aaa.server import configured_clients  # noqa: PLC0415
+            from aaa.entries import configured_clients  # noqa: PLC0415
 
             configured_clients(config)
         return config

@@ -1,0 +1,266 @@
+"""
+Write a Credit-Control-Answer: what the engine decided, in the units and the order that were asked for.
+
+Result codes (RFC 8506 9, DIGEST section 3): the command level says success as long as the session goes
+on; a refusal of everything stands in each MSCC and at the command level, because a client that looks at
+the command level alone would let the call run (DIAMETER.md, item 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from aaa.diameter import codec
+from aaa.diameter import names as n
+from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask, Ccr
+from aaa.diameter.codec import ERROR, PROXIABLE, Invalid, Message
+from aaa.diameter.dictionary import VENDOR_3GPP
+from aaa.diameter.peer import Identity
+from aaa.diameter.units import granted, money
+from aaa.engine.model import Ack, Action, Answer, Denial, Grant, LineDenial, LineGrant, Outcome, Reason
+
+CODE_OF = {
+    Reason.NO_CREDIT: codec.CREDIT_LIMIT_REACHED,
+    Reason.UNKNOWN_ACCOUNT: codec.USER_UNKNOWN,
+    Reason.ACCOUNT_SUSPENDED: codec.END_USER_SERVICE_DENIED,
+    Reason.ACCOUNT_EXPIRED: codec.END_USER_SERVICE_DENIED,
+    Reason.UNKNOWN_DESTINATION: codec.RATING_FAILED,
+    Reason.DESTINATION_BLOCKED: codec.END_USER_SERVICE_DENIED,
+    Reason.NO_TARIFF: codec.RATING_FAILED,
+    Reason.LIMIT_SESSIONS: codec.END_USER_SERVICE_DENIED,
+    Reason.LIMIT_CALL: codec.CREDIT_LIMIT_REACHED,
+    Reason.LIMIT_WINDOW: codec.CREDIT_LIMIT_REACHED,
+    Reason.LIMIT_RATE: codec.END_USER_SERVICE_DENIED,
+    Reason.UNKNOWN_SESSION: codec.UNKNOWN_SESSION_ID,
+    Reason.SESSION_CLOSED: codec.UNKNOWN_SESSION_ID,
+    Reason.SESSION_REUSED: codec.UNKNOWN_SESSION_ID,
+    Reason.SESSION_REPLACED: codec.UNKNOWN_SESSION_ID,
+    Reason.FOREIGN_SESSION: codec.UNKNOWN_SESSION_ID,
+    Reason.CONFLICT: codec.UNABLE_TO_COMPLY,
+    Reason.NOT_ALLOWED: codec.END_USER_SERVICE_DENIED,
+    Reason.INVALID: codec.RATING_FAILED,
+    Reason.STORE_DOWN: codec.TOO_BUSY,
+    Reason.DRAINING: codec.TOO_BUSY,
+}
+_OF_SERVICES = frozenset((codec.END_USER_SERVICE_DENIED, codec.CREDIT_LIMIT_REACHED, codec.RATING_FAILED))
+_APPLICATION = codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL)
+_FAILOVER = codec.u32(n.CC_SESSION_FAILOVER, 1)  # state is in the store, which other nodes share
+_FINAL = codec.avp(n.FINAL_UNIT_INDICATION, codec.u32(n.FINAL_UNIT_ACTION, 0))
+_CODES = {code: codec.u32(n.RESULT_CODE, code) for code in (2001, 4010, 4011, 4012, 5030, 5031)}
+_REMAINING_BALANCE = 2021
+_REFUND_INFORMATION = 2022
+
+
+class Line(NamedTuple):
+    """How one thing that was asked for is answered: in which AVP, and whether quota was wanted."""
+
+    ask: Ask
+    code: int
+    wants_quota: bool
+
+
+class Asked(NamedTuple):
+    """A request, and how its parts are to be answered."""
+
+    ccr: Ccr
+    lines: tuple[Line, ...]
+    validity_s: int
+    refund_information: bytes = b""
+    is_single: bool = True  # without quota for one of its lines the whole session has no use
+
+
+def refusal(message: Message, identity: Identity, code: int, failed: bytes = b"") -> bytes:
+    """
+    The answer to a request that was not understood or not taken (RFC 6733 7.2).
+
+    Holds what could be read of the request: Session-Id, request type and number, Proxy-Info.
+    """
+    body = [codec.avp(n.SESSION_ID, one.payload) for one in message.every(n.SESSION_ID)[:1]]
+    body += [codec.u32(n.RESULT_CODE, code), identity.avps()]
+    is_error = 3000 <= code < 4000
+    if message.command == n.CREDIT_CONTROL and not is_error:
+        body.append(_APPLICATION)
+        for key in (n.CC_REQUEST_TYPE, n.CC_REQUEST_NUMBER):
+            body += [codec.avp(key, one.payload) for one in message.every(key)[:1]]
+    if failed:
+        body.append(codec.avp(n.FAILED_AVP, failed))
+    return _message(message, body, is_error)
+
+
+def of_invalid(message: Message, identity: Identity, error: Invalid) -> bytes:
+    """The answer to a request that breaks a rule."""
+    return refusal(message, identity, error.code, error.failed)
+
+
+def answer(asked: Asked, identity: Identity, decided: Answer) -> bytes:
+    """The answer to a request the engine decided."""
+    ccr = asked.ccr
+    if isinstance(decided, Denial):
+        code = CODE_OF[decided.reason]
+        if 3000 <= code < 4000 or code == codec.UNKNOWN_SESSION_ID:
+            return refusal(ccr.message, identity, code)
+        if ccr.action == 2 and decided.reason is Reason.NO_CREDIT:
+            return _written(asked, identity, codec.SUCCESS, [codec.u32(n.CHECK_BALANCE_RESULT, 1)])
+        extra = []
+        if ccr.is_multiple and code in _OF_SERVICES:
+            extra = [_service(line.ask, code) for line in asked.lines]
+        if code == codec.RATING_FAILED:
+            extra.append(codec.avp(n.FAILED_AVP, _unrated(asked)))
+        return _written(asked, identity, code, extra)
+    if isinstance(decided, Ack):
+        return _of_ack(asked, identity, decided)
+    if ccr.kind == EVENT:
+        return _of_event(asked, identity, decided)
+    return _of_grant(asked, identity, decided)
+
+
+def _of_ack(asked: Asked, identity: Identity, decided: Ack) -> bytes:
+    ccr, outcome = asked.ccr, decided.outcome
+    is_gone = outcome in (Outcome.UNKNOWN, Outcome.UNRATED) or (outcome is Outcome.IGNORED and ccr.kind == UPDATE)
+    if is_gone:
+        return refusal(ccr.message, identity, codec.UNKNOWN_SESSION_ID)
+    if outcome is Outcome.CONFLICT:
+        return refusal(ccr.message, identity, codec.UNABLE_TO_COMPLY)
+    extra = []
+    if ccr.is_multiple and ccr.kind == UPDATE:
+        extra += [_service(line.ask, codec.SUCCESS) for line in asked.lines]
+    if ccr.kind == UPDATE and not ccr.is_multiple:
+        extra.append(codec.u32(n.VALIDITY_TIME, asked.validity_s))
+    if ccr.kind == EVENT and ccr.action == 2:
+        extra.append(codec.u32(n.CHECK_BALANCE_RESULT, 0))
+    elif decided.currency:
+        extra.append(_cost(decided.cost_micro, decided.currency))
+    if ccr.kind == TERMINATION and decided.currency:
+        extra.append(_remaining(decided.balance_micro, decided.currency))
+    return _written(asked, identity, codec.SUCCESS, extra)
+
+
+def _of_event(asked: Asked, identity: Identity, decided: Grant) -> bytes:
+    """A debit or a refund: what was charged or given back."""
+    told = [line for line in decided.lines if isinstance(line, LineGrant)]
+    cost = sum(line.cost_micro for line in told)
+    if told and all(line.is_free for line in told):
+        return _written(asked, identity, codec.CREDIT_CONTROL_NOT_APPLICABLE, [])
+    extra = []
+    for line, given in zip(asked.lines, told, strict=False):
+        units = granted(line.code, given.told, decided.currency)
+        extra.append(_mscc(line.ask, units, codec.SUCCESS) if asked.ccr.is_multiple else units)
+    extra.append(_cost(cost, decided.currency))
+    extra.append(_remaining(decided.shown_micro, decided.currency))
+    if asked.refund_information:
+        extra.append(codec.avp(_REFUND_INFORMATION, asked.refund_information, 0, VENDOR_3GPP))
+    return _written(asked, identity, codec.SUCCESS, extra)
+
+
+def _of_grant(asked: Asked, identity: Identity, decided: Grant) -> bytes:
+    """Quota, line by line; the engine's lines come in the order of those that wanted some."""
+    ccr = asked.ccr
+    extra: list[bytes] = []
+    codes: list[int] = []
+    told = iter(decided.lines)
+    for line in asked.lines:
+        given = next(told, None) if line.wants_quota else None
+        code = _code_of(given)
+        if line.wants_quota:
+            codes.append(code)
+        if ccr.is_multiple:
+            extra.append(_mscc(line.ask, _quota(line, given, decided.currency), code))
+        else:
+            extra.append(_quota(line, given, decided.currency))
+    if ccr.kind == UPDATE:
+        extra.append(_cost(sum(line.cost_micro for line in decided.lines), decided.currency))
+    extra.append(_remaining(decided.shown_micro, decided.currency))
+    return _written(asked, identity, _overall(asked, codes), extra)
+
+
+def _overall(asked: Asked, codes: Sequence[int]) -> int:
+    """
+    The Result-Code of the command.
+
+    A refusal of one rating group ends nothing else, so on a session of several services the command
+    succeeds; a session that has but one, or gets nothing when it begins, is refused as a whole.
+    """
+    if not codes or codec.SUCCESS in codes:
+        return codec.SUCCESS
+    if asked.ccr.kind != INITIAL and not asked.is_single:
+        return codec.SUCCESS
+    return codes[0]
+
+
+def _code_of(given: LineGrant | LineDenial | None) -> int:
+    if isinstance(given, LineDenial):
+        return CODE_OF[given.reason]
+    if given is not None and given.is_free:
+        return codec.CREDIT_CONTROL_NOT_APPLICABLE
+    return codec.SUCCESS
+
+
+def _quota(line: Line, given: LineGrant | LineDenial | None, currency: str) -> bytes:
+    """Granted units with their validity, and the sign that they are the last."""
+    if not isinstance(given, LineGrant) or given.is_free:
+        return b""
+    written = granted(line.code, given.told, currency) + codec.u32(n.VALIDITY_TIME, given.validity_s)
+    return written + _FINAL if given.is_final else written
+
+
+def _service(ask: Ask, code: int) -> bytes:
+    return _mscc(ask, b"", code)
+
+
+def _mscc(ask: Ask, inner: bytes, code: int) -> bytes:
+    result = _CODES.get(code) or codec.u32(n.RESULT_CODE, code)
+    return codec.avp(n.MULTIPLE_SERVICES_CREDIT_CONTROL, inner + ask.echo + result)
+
+
+def _cost(micro: int, currency: str) -> bytes:
+    return codec.avp(n.COST_INFORMATION, money(micro, currency))
+
+
+def _remaining(micro: int, currency: str) -> bytes:
+    return codec.avp(_REMAINING_BALANCE, money(micro, currency), 0, VENDOR_3GPP)
+
+
+def _unrated(asked: Asked) -> bytes:
+    """What cannot be rated: the first rating key, or the context."""
+    for line in asked.lines:
+        if line.ask.echo:
+            return line.ask.echo[:12]
+    return codec.text(n.SERVICE_CONTEXT_ID, asked.ccr.context)
+
+
+def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]) -> bytes:
+    ccr = asked.ccr
+    message = ccr.message
+    body = [
+        codec.text(n.SESSION_ID, ccr.session_id),
+        _CODES.get(code) or codec.u32(n.RESULT_CODE, code),
+        identity.avps(),
+        _APPLICATION,
+        codec.u32(n.CC_REQUEST_TYPE, ccr.kind),
+        codec.u32(n.CC_REQUEST_NUMBER, ccr.number),
+        *[codec.avp(n.CC_SUB_SESSION_ID, one.payload) for one in message.every(n.CC_SUB_SESSION_ID)],
+        *extra,
+    ]
+    if ccr.kind == INITIAL and code == codec.SUCCESS:
+        body.append(_FAILOVER)
+    return _message(message, body, is_error=False)
+
+
+def result_of(data: bytes) -> int:
+    """The Result-Code of an answer written here: its first AVP, or the second behind Session-Id."""
+    at = codec.HEADER_SIZE
+    if int.from_bytes(data[at : at + 4], "big") == n.SESSION_ID:
+        length = int.from_bytes(data[at + 5 : at + 8], "big")
+        at += length + (-length & 3)
+    return int.from_bytes(data[at + 8 : at + 12], "big")
+
+
+def _message(message: Message, body: list[bytes], is_error: bool) -> bytes:
+    body += [codec.avp(n.PROXY_INFO, one.payload) for one in message.every(n.PROXY_INFO)]
+    flags = message.flags & PROXIABLE | (ERROR if is_error else 0)
+    return codec.message(flags, message.command, message.application, message.hop_by_hop, message.end_to_end, body)
+
+
+ACTIONS = (Action.DEBIT, Action.REFUND, Action.CHECK_BALANCE, Action.PRICE_ENQUIRY)
+"""By the number of Requested-Action (RFC 8506 8.41)."""

@@ -1,0 +1,371 @@
+"""
+One Diameter connection as a machine without sockets or clock (RFC 6733 5.3-5.6, RFC 3539).
+
+`received` takes octets, `to_send` gives octets, `events` what happened, `next_timer` and `on_timer` the
+passing of time.  The machine frames, exchanges capabilities, keeps the watchdog and takes leave; every
+other request is an event that somebody answers with `send`.
+
+States: waiting for the CER, open, closing (a DPA or an error is the last thing sent), closed.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import NamedTuple
+
+from aaa.diameter import codec
+from aaa.diameter import names as n
+from aaa.diameter.codec import ERROR, PROXIABLE, REQUEST, Invalid, Message
+from aaa.diameter.dictionary import VENDOR_3GPP
+from aaa.diameter.peers import Peer
+
+SECOND_US = 1_000_000
+PENDING_MAX = 1_024
+PRODUCT = "prepaid-aaa"
+_NEEDED = {
+    n.CAPABILITIES_EXCHANGE: (n.ORIGIN_HOST, n.ORIGIN_REALM, n.HOST_IP_ADDRESS, n.VENDOR_ID, n.PRODUCT_NAME),
+    n.DEVICE_WATCHDOG: (n.ORIGIN_HOST, n.ORIGIN_REALM),
+    n.DISCONNECT_PEER: (n.ORIGIN_HOST, n.ORIGIN_REALM, n.DISCONNECT_CAUSE),
+}
+
+
+class State(Enum):
+    """Where a connection is."""
+
+    WAIT_CER = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+class Identity(NamedTuple):
+    """Who we are towards peers; `state_id` rises with every loss of state (ours never is lost)."""
+
+    origin_host: str
+    origin_realm: str
+    state_id: int = 1
+
+    def avps(self) -> bytes:
+        """Origin-Host and Origin-Realm, as every message of ours carries them."""
+        return codec.text(n.ORIGIN_HOST, self.origin_host) + codec.text(n.ORIGIN_REALM, self.origin_realm)
+
+
+class Timers(NamedTuple):
+    """Timers and limits of a connection; seconds end in `_s`."""
+
+    cer_s: int = 10
+    watchdog_s: int = 30
+    request_s: int = 10
+    message_max: int = 1 << 18
+
+
+class Opened(NamedTuple):
+    """Capabilities were exchanged: this peer is connected."""
+
+    peer: Peer
+    origin_host: str
+
+
+class Requested(NamedTuple):
+    """A request that is not the machine's own business, to be answered with `send`."""
+
+    message: Message
+
+
+class Answered(NamedTuple):
+    """What became of a request of ours; no message: nobody answered in time."""
+
+    command: int
+    message: Message | None
+
+
+class Closed(NamedTuple):
+    """The connection is to be closed once everything is sent; comes once."""
+
+    reason: str
+
+
+Event = Opened | Requested | Answered | Closed
+Finder = Callable[[str, str], Peer | None]
+
+
+class PeerMachine:
+    """
+    One connection.
+
+    Args:
+        find: Gives the peer entry for an Origin-Host and Origin-Realm on this connection, or None.
+        address: Our address on this connection, told in the CEA.
+        jitter_us: Added to the watchdog interval (RFC 3539 3.4.1: two seconds either way).
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        find: Finder,
+        address: str,
+        now: int,
+        timers: Timers | None = None,
+        jitter_us: int = 0,
+    ) -> None:
+        self.identity = identity
+        self.timers = timers or Timers()
+        self.state = State.WAIT_CER
+        self.peer: Peer | None = None
+        self.origin_host = ""
+        self.origin_realm = ""
+        self._find = find
+        self._address = address
+        self._rest = b""
+        self._out: list[bytes] = []
+        self._events: list[Event] = []
+        self._watchdog_us = self.timers.watchdog_s * SECOND_US + jitter_us
+        self._timer = now + self.timers.cer_s * SECOND_US
+        self._unanswered = 0  # watchdog requests of ours
+        self._pending: dict[int, tuple[int, int]] = {}  # hop-by-hop: command, deadline
+        self._hop_by_hop = now & 0xFFFFFFFF
+
+    # -- octets and events ------------------------------------------------------------------------
+
+    def received(self, data: bytes, now: int) -> None:
+        """Take octets as they came; whole messages are handled, the rest is kept."""
+        if self.state in (State.CLOSING, State.CLOSED):
+            return
+        data = self._rest + data if self._rest else data
+        at, end = 0, len(data)
+        while end - at >= 4:
+            length = int.from_bytes(data[at + 1 : at + 4], "big")
+            if data[at] != 1 or length < codec.HEADER_SIZE or length & 3 or length > self.timers.message_max:
+                self._close("framing")
+                return
+            if end - at < length:
+                break
+            self._handle(codec.decode(data[at : at + length]), now)
+            at += length
+            if self.state in (State.CLOSING, State.CLOSED):
+                return
+        self._rest = data[at:]
+
+    def to_send(self) -> bytes:
+        """The octets to send now."""
+        out, self._out = self._out, []
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order."""
+        events, self._events = self._events, []
+        return events
+
+    def send(self, data: bytes) -> None:
+        """Send an answer; dropped when the connection is no longer open."""
+        if self.state is State.OPEN:
+            self._out.append(data)
+
+    def request(self, command: int, body: bytes, now: int) -> bool:
+        """Send a request of ours in the credit-control application; False when it cannot be."""
+        if self.state is not State.OPEN or len(self._pending) >= PENDING_MAX:
+            return False
+        number = self._next()
+        self._pending[number] = (command, now + self.timers.request_s * SECOND_US)
+        flags = REQUEST | PROXIABLE
+        self._out.append(codec.message(flags, command, n.APPLICATION_CREDIT_CONTROL, number, number, (body,)))
+        return True
+
+    def disconnect(self, cause: int, now: int) -> None:
+        """Take leave: a DPR with this Disconnect-Cause (RFC 6733 5.4); the DPA or a timer closes."""
+        if self.state is not State.OPEN:
+            self._close("disconnect")
+            return
+        number = self._next()
+        body = (self.identity.avps(), codec.u32(n.DISCONNECT_CAUSE, cause))
+        self._out.append(codec.message(REQUEST, n.DISCONNECT_PEER, 0, number, number, body))
+        self._pending[number] = (n.DISCONNECT_PEER, now + self.timers.cer_s * SECOND_US)
+
+    def lost(self) -> None:
+        """The other side is gone."""
+        self._close("lost")
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def next_timer(self) -> int | None:
+        """When `on_timer` wants to be called, or None."""
+        if self.state in (State.CLOSING, State.CLOSED):
+            return None
+        return min([self._timer, *(deadline for _, deadline in self._pending.values())])
+
+    def on_timer(self, now: int) -> None:
+        """Do what is due."""
+        for number, (command, deadline) in list(self._pending.items()):
+            if deadline <= now:
+                del self._pending[number]
+                self._events.append(Answered(command, None))
+                if command == n.DISCONNECT_PEER:
+                    self._close("no DPA")
+        if self.state in (State.CLOSING, State.CLOSED) or now < self._timer:
+            return
+        if self.state is State.WAIT_CER:
+            self._close("no CER")
+        elif self._unanswered > 1:
+            self._close("watchdog")
+        else:
+            if not self._unanswered:
+                number = self._next()
+                body = (self.identity.avps(), codec.u32(n.ORIGIN_STATE_ID, self.identity.state_id))
+                self._out.append(codec.message(REQUEST, n.DEVICE_WATCHDOG, 0, number, number, body))
+            self._unanswered += 1  # 1: waiting, 2: suspect (RFC 3539 3.4)
+            self._timer = now + self._watchdog_us
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    def _handle(self, message: Message, now: int) -> None:
+        if self.state is State.WAIT_CER:
+            if message.command != n.CAPABILITIES_EXCHANGE or not message.is_request:
+                self._close("not a CER")
+            else:
+                self._capabilities(message, now)
+            return
+        self._timer = now + self._watchdog_us
+        self._unanswered = 0
+        if not message.is_request:
+            self._answered(message)
+        elif message.command not in _NEEDED or message.application != n.APPLICATION_BASE:
+            self._events.append(Requested(message))
+        elif message.command == n.CAPABILITIES_EXCHANGE:
+            self._capabilities(message, now)
+        else:
+            self._base(message)
+
+    def _base(self, message: Message) -> None:
+        """Answer a watchdog or a leave-taking."""
+        try:
+            _check(message)
+        except Invalid as error:
+            self._refuse(message, error)
+            return
+        extra = b""
+        if message.command == n.DEVICE_WATCHDOG:
+            extra = codec.u32(n.ORIGIN_STATE_ID, self.identity.state_id)
+        self._answer(message, codec.SUCCESS, extra)
+        if message.command == n.DISCONNECT_PEER:
+            self._close("disconnected by the peer")
+
+    def _capabilities(self, message: Message, now: int) -> None:
+        """Answer a CER: open the connection or say why not, and close it then (RFC 6733 5.3)."""
+        is_first = self.state is State.WAIT_CER
+        try:
+            _check(message)
+            host, realm = message.text(n.ORIGIN_HOST), message.text(n.ORIGIN_REALM)
+            _check_applications(message)
+            security = [codec.read_u32(one) for one in message.every(n.INBAND_SECURITY_ID)]
+            if security and 0 not in security:
+                raise Invalid(codec.NO_COMMON_SECURITY)
+            peer = self._find(host, realm)
+            if peer is None:
+                raise Invalid(codec.UNKNOWN_PEER)
+            if not is_first and host.lower() != self.origin_host:
+                raise Invalid(codec.UNABLE_TO_COMPLY)
+        except Invalid as error:
+            self._refuse(message, error)
+            if is_first:
+                self._close(f"refused with {error.code}")
+            return
+        self._answer(message, codec.SUCCESS, self._offer())
+        if is_first:
+            self.state = State.OPEN
+            self.peer, self.origin_host, self.origin_realm = peer, host.lower(), realm
+            self._timer = now + self._watchdog_us
+            self._events.append(Opened(peer, self.origin_host))
+
+    def _offer(self) -> bytes:
+        """What a CEA tells of us; Kamailio wants the application in both forms (DIAMETER.md)."""
+        packed = ipaddress.ip_address(self._address).packed
+        family = b"\0\1" if len(packed) == 4 else b"\0\2"
+        vendor = codec.u32(n.VENDOR_ID, VENDOR_3GPP)
+        application = codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL)
+        return b"".join(
+            (
+                codec.avp(n.HOST_IP_ADDRESS, family + packed),
+                codec.u32(n.VENDOR_ID, 0),
+                codec.text(n.PRODUCT_NAME, PRODUCT, 0),
+                codec.u32(n.ORIGIN_STATE_ID, self.identity.state_id),
+                codec.u32(n.SUPPORTED_VENDOR_ID, VENDOR_3GPP),
+                application,
+                codec.avp(n.VENDOR_SPECIFIC_APPLICATION_ID, vendor + application),
+            )
+        )
+
+    def _answered(self, message: Message) -> None:
+        """Match an answer with what we asked; others are ignored (RFC 6733 3)."""
+        asked = self._pending.pop(message.hop_by_hop, None)
+        if asked is None:
+            return
+        if asked[0] == n.DISCONNECT_PEER:
+            self._close("disconnected")
+        else:
+            self._events.append(Answered(asked[0], message))
+
+    def _answer(self, message: Message, code: int, extra: bytes) -> None:
+        flags = message.flags & PROXIABLE | (ERROR if 3000 <= code < 4000 else 0)
+        body = (codec.u32(n.RESULT_CODE, code), self.identity.avps(), extra)
+        self._out.append(
+            codec.message(flags, message.command, message.application, message.hop_by_hop, message.end_to_end, body)
+        )
+
+    def _refuse(self, message: Message, error: Invalid) -> None:
+        self._answer(message, error.code, codec.avp(n.FAILED_AVP, error.failed) if error.failed else b"")
+
+    def _close(self, reason: str) -> None:
+        if self.state in (State.CLOSING, State.CLOSED):
+            return
+        self.state = State.CLOSED if reason == "lost" else State.CLOSING
+        self._rest = b""
+        for command, _ in self._pending.values():
+            self._events.append(Answered(command, None))
+        self._pending.clear()
+        self._events.append(Closed(reason))
+
+    def _next(self) -> int:
+        self._hop_by_hop = (self._hop_by_hop + 1) & 0xFFFFFFFF
+        return self._hop_by_hop
+
+
+def _check(message: Message) -> None:
+    """
+    What every request of the base application must have.
+
+    Raises:
+        Invalid: The first rule broken.
+    """
+    if message.flags & ERROR:
+        raise Invalid(codec.INVALID_HEADER_BITS)
+    if message.problem is not None:
+        raise message.problem
+    for code in _NEEDED[message.command]:
+        found = message.first(code)
+        if found is None:
+            raise codec.missing(code)
+        if code == n.ORIGIN_HOST and not found.payload:
+            raise Invalid(codec.INVALID_AVP_VALUE, found.encoded())
+
+
+def _check_applications(message: Message) -> None:
+    """
+    Credit control, or everything (a relay), must be among what the peer speaks.
+
+    Raises:
+        Invalid: 5010, or 5005 for a Vendor-Specific-Application-Id that names none.
+    """
+    offered = {codec.read_u32(one) for code in _APPLICATION_IDS for one in message.every(code)}
+    for outer in message.every(n.VENDOR_SPECIFIC_APPLICATION_ID):
+        inner = [codec.read_u32(one) for one in codec.group(outer) if one.key in _APPLICATION_IDS]
+        if not inner:
+            example = b"".join(codec.u32(code, 0) for code in _APPLICATION_IDS)
+            raise Invalid(codec.MISSING_AVP, example)
+        offered.update(inner)
+    if not offered & {n.APPLICATION_CREDIT_CONTROL, n.APPLICATION_RELAY}:
+        raise Invalid(codec.NO_COMMON_APPLICATION)
+
+
+_APPLICATION_IDS = (n.AUTH_APPLICATION_ID, n.ACCT_APPLICATION_ID)

@@ -1,0 +1,299 @@
+"""
+The Diameter service without sockets: requests of open connections in, answers in the order they came.
+
+Every request gets exactly one answer.  A session belongs to its Origin-Host and Session-Id, never to a
+connection, so a request that was sent again over another connection, to another node or after a restart
+is answered alike.  A Session-Id that is used again begins another session under a name made of the old
+one's id: the way there is in the store, and remembered here to save the detour.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Protocol
+
+from aaa.diameter import codec
+from aaa.diameter import names as n
+from aaa.diameter.cca import Asked, answer, of_invalid, refusal, result_of
+from aaa.diameter.ccr import EVENT, INITIAL, Ccr, read
+from aaa.diameter.codec import ERROR, Invalid, Message
+from aaa.diameter.credit_control import (
+    CONTEXTS,
+    asked,
+    command,
+    identities,
+    next_key,
+    service_of,
+    session_key,
+    session_of,
+)
+from aaa.diameter.peer import Identity
+from aaa.diameter.peers import Peer
+from aaa.engine.model import REPLACED, Ack, Answer, Denial, Expire, Reason
+from aaa.engine.ports import Directory, Node, Subscriber
+
+WAITING_MAX = 4_096
+REMEMBERED_MAX = 200_000
+REUSES_MAX = 16
+
+Reply = Callable[[bytes], None]
+
+
+class Link(Protocol):
+    """An open connection, as far as the service needs it."""
+
+    @property
+    def peer(self) -> Peer: ...
+
+    @property
+    def origin_host(self) -> str: ...
+
+    def request(self, command: int, body: bytes) -> bool: ...
+
+
+class InOrder:
+    """Answers of one connection, given out in the order of their requests."""
+
+    def __init__(self, send: Reply) -> None:
+        self._send = send
+        self._slots: deque[list[bytes]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def slot(self) -> Reply:
+        """A place in the order; what it is called with is sent once everything before it was."""
+        place: list[bytes] = []
+        self._slots.append(place)
+
+        def fill(data: bytes) -> None:
+            place.append(data)
+            while self._slots and self._slots[0]:
+                self._send(self._slots.popleft()[0])
+
+        return fill
+
+
+class DiameterService:
+    """
+    Everything of the Diameter face but the connections.
+
+    Args:
+        contexts: Services by Service-Context-Id, beside those of 3GPP.
+        on_error: Told of an exception that one request led to: a bug, which must not end the service.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        directory: Directory,
+        identity: Identity,
+        contexts: Mapping[str, str] | None = None,
+        on_error: Callable[[Exception], None] | None = None,
+    ) -> None:
+        self.node = node
+        self.directory = directory
+        self.identity = identity
+        self.counters: Counter[tuple[str, ...]] = Counter()
+        self._contexts = {**CONTEXTS, **(contexts or {})}
+        self._on_error = on_error or _raised
+        self._current: dict[str, str] = {}  # by a session's first name, the name in use
+        self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
+
+    def handle(self, message: Message, link: Link, waiting: int, reply: Reply) -> None:
+        """
+        Take one request; the caller calls `flush` when it has no more.
+
+        Args:
+            waiting: Requests of this connection that are not answered yet.
+            reply: Gets the answer, now or after a commit.
+        """
+        host = link.origin_host
+        self.counters["requests", host, str(message.command)] += 1
+        counted = partial(self._reply, host, reply)
+        try:
+            self._checked(message)
+            if waiting > WAITING_MAX:
+                raise Invalid(codec.TOO_BUSY)
+            self._credit_control(read(message), link, counted)
+        except Invalid as error:
+            counted(of_invalid(message, self.identity, error))
+        except Exception as error:
+            counted(refusal(message, self.identity, codec.UNABLE_TO_COMPLY))
+            self._on_error(error)
+
+    def flush(self) -> None:
+        """Have everything that was taken committed and answered."""
+        self.node.flush()
+
+    def abort(self, key: str) -> bool:
+        """
+        Ask the client of a session to end it (RFC 6733 8.5.1); its CCR-T or its deadline settles it.
+
+        Returns:
+            Whether there was a connection to ask over.
+        """
+        return self._ask(key, n.ABORT_SESSION, b"")
+
+    def reauthorize(self, key: str) -> bool:
+        """Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed."""
+        return self._ask(key, n.RE_AUTH, codec.u32(n.RE_AUTH_REQUEST_TYPE, 0))
+
+    def forget(self, link: Link) -> None:
+        """A connection is gone."""
+        self._links = {name: known for name, known in self._links.items() if known[0] is not link}
+
+    # -- requests ---------------------------------------------------------------------------------
+
+    def _checked(self, message: Message) -> None:
+        """
+        Whether a request is sound and for us (DIGEST section 3, first match wins).
+
+        Raises:
+            Invalid: With the code of the answer.
+        """
+        if message.flags & ERROR:
+            raise Invalid(codec.INVALID_HEADER_BITS)
+        if message.problem is not None:
+            raise message.problem
+        if message.application != n.APPLICATION_CREDIT_CONTROL:
+            raise Invalid(codec.APPLICATION_UNSUPPORTED if message.application else codec.COMMAND_UNSUPPORTED)
+        if message.command != n.CREDIT_CONTROL:
+            raise Invalid(codec.COMMAND_UNSUPPORTED)
+        our_host, our_realm = self.identity.origin_host.lower(), self.identity.origin_realm.lower()
+        for one in message.avps:
+            if one.key == n.ROUTE_RECORD and one.payload.decode("utf-8", "replace").lower() == our_host:
+                raise Invalid(codec.LOOP_DETECTED)
+        realm = message.first(n.DESTINATION_REALM)
+        if realm is not None and message.text(n.DESTINATION_REALM).lower() != our_realm:
+            raise Invalid(codec.REALM_NOT_SERVED)
+        if message.first(n.DESTINATION_HOST) is not None and message.text(n.DESTINATION_HOST).lower() != our_host:
+            raise Invalid(codec.UNABLE_TO_DELIVER)
+
+    def _credit_control(self, ccr: Ccr, link: Link, reply: Reply) -> None:
+        peer = link.peer
+        if ccr.origin_host != link.origin_host and not peer.relay:
+            if ccr.kind in (INITIAL, EVENT):
+                raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, ccr.origin_host))
+            raise Invalid(codec.UNKNOWN_SESSION_ID)
+        service = service_of(ccr.context, self._contexts)
+        if service is None:
+            raise Invalid(codec.RATING_FAILED, codec.text(n.SERVICE_CONTEXT_ID, ccr.context))
+        wanted = asked(ccr, peer, service)
+        name = session_key(ccr)
+        run = partial(self._submit, wanted, peer, service, name, reply)
+        if ccr.kind != EVENT:
+            _put(self._links, name, (link, ccr.origin_realm))
+        if ccr.kind not in (INITIAL, EVENT):
+            behind = self._behind.get(name)
+            if behind is not None:
+                behind.append(partial(run, None))
+            else:
+                run(None)
+            return
+        self._find_payer(name, identities(ccr, peer.numbers), run)
+
+    def _find_payer(self, name: str, sought: list[tuple[str, str]], run: Callable[[Subscriber | None], None]) -> None:
+        """Look the payer up; what comes for the same session meanwhile waits behind it."""
+        behind = self._behind.get(name)
+        if behind is not None:
+            behind.append(partial(self._find_payer, name, sought, run))
+            return
+        self._behind[name] = deque()
+
+        def found(payer: Subscriber | None) -> None:
+            run(payer)
+            waiting = self._behind.pop(name)
+            for work in waiting:
+                work()
+
+        self.directory.find(sought, found)
+
+    def _submit(
+        self,
+        wanted: Asked,
+        peer: Peer,
+        service: str,
+        name: str,
+        reply: Reply,
+        payer: Subscriber | None,
+        reuses: int = 0,
+    ) -> None:
+        """Give a request to the node; its answer, or the way to another session of this name, comes back."""
+        key = self._current.get(name, name)
+        try:
+            asks = command(wanted, peer, service, key, self.node.now_us())
+        except Invalid as error:
+            reply(of_invalid(wanted.ccr.message, self.identity, error))
+            return
+        again = partial(self._submit, wanted, peer, service, name, reply, payer, reuses + 1)
+
+        def answered(decided: Answer) -> None:
+            if isinstance(decided, Denial) and wanted.ccr.kind != EVENT and reuses < REUSES_MAX:
+                if decided.reason is Reason.SESSION_REPLACED:
+                    _put(self._current, name, next_key(key, decided.session_id))
+                    self._once_more(again)
+                    return
+                is_new = decided.reason in (Reason.SESSION_REUSED, Reason.FOREIGN_SESSION)
+                if is_new and wanted.ccr.kind == INITIAL:
+                    self.node.submit(Expire(key, REPLACED), None, partial(self._replaced, name, key, again))
+                    self.node.flush()
+                    return
+            self._decided(wanted, decided, reply)
+
+        self.node.submit(asks, payer.account_id if payer is not None else None, answered)
+
+    def _replaced(self, name: str, key: str, again: Callable[[], None], decided: Answer) -> None:
+        """The old session of a name is over: begin the next one."""
+        if isinstance(decided, Ack):
+            _put(self._current, name, next_key(key, decided.session_id))
+        self._once_more(again)
+
+    def _once_more(self, again: Callable[[], None]) -> None:
+        again()
+        self.node.flush()
+
+    def _decided(self, wanted: Asked, decided: Answer, reply: Reply) -> None:
+        try:
+            reply(answer(wanted, self.identity, decided))
+        except Exception as error:
+            reply(refusal(wanted.ccr.message, self.identity, codec.UNABLE_TO_COMPLY))
+            self._on_error(error)
+
+    def _reply(self, host: str, reply: Reply, data: bytes) -> None:
+        self.counters["responses", host, str(result_of(data))] += 1
+        reply(data)
+
+    # -- requests of ours -------------------------------------------------------------------------
+
+    def _ask(self, key: str, number: int, extra: bytes) -> bool:
+        host, session_id = session_of(key)
+        known = self._links.get(f"d|{host}|{session_id}")
+        if known is None:
+            return False
+        link, realm = known
+        body = (
+            codec.text(n.SESSION_ID, session_id),
+            self.identity.avps(),
+            codec.text(n.DESTINATION_REALM, realm),
+            codec.text(n.DESTINATION_HOST, host),
+            codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL),
+            extra,
+        )
+        self.counters["asked", host, str(number)] += 1
+        return link.request(number, b"".join(body))
+
+
+def _put(entries: dict[str, object] | dict[str, str] | dict[str, tuple[Link, str]], name: str, value: object) -> None:
+    """Remember something, and forget the oldest beyond the bound."""
+    if len(entries) >= REMEMBERED_MAX and name not in entries:
+        del entries[next(iter(entries))]
+    entries[name] = value  # type: ignore[assignment]
+
+
+def _raised(error: Exception) -> None:
+    """Nobody wants to know: let it be seen where it happened."""
+    raise error

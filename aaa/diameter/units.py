@@ -1,0 +1,122 @@
+"""
+Service units: what is requested, used, granted and paid, to and from integers (RFC 8506 8.17-8.26).
+
+A unit is named by the AVP a peer counts in; the engine knows seconds, octets, events and money (micro).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from aaa.diameter import codec
+from aaa.diameter import names as n
+from aaa.diameter.codec import Avp, Invalid
+
+UNIT_OF = {
+    n.CC_TIME: "seconds",
+    n.CC_TOTAL_OCTETS: "octets",
+    n.CC_INPUT_OCTETS: "octets",
+    n.CC_OUTPUT_OCTETS: "octets",
+    n.CC_SERVICE_SPECIFIC_UNITS: "events",
+    n.CC_MONEY: "money",
+}
+USUAL_AVP = {"seconds": n.CC_TIME, "octets": n.CC_TOTAL_OCTETS, "events": n.CC_SERVICE_SPECIFIC_UNITS}
+MICRO_DIGITS = 6
+EXPONENT_MAX = 9
+UNITS_MAX = 1 << 50  # a petabyte: more in one report is a broken counter
+MONEY_MAX_MICRO = 1 << 60
+CURRENCIES = {
+    "EUR": 978, "USD": 840, "GBP": 826, "CHF": 756, "SEK": 752, "NOK": 578, "DKK": 208, "PLN": 985, "CZK": 203,
+    "HUF": 348, "RON": 946, "BGN": 975, "RUB": 643, "UAH": 980, "TRY": 949, "JPY": 392, "CNY": 156, "INR": 356,
+    "BRL": 986, "MXN": 484, "CAD": 124, "AUD": 36, "NZD": 554, "ZAR": 710, "KES": 404, "NGN": 566, "SGD": 702,
+    "HKD": 344, "KRW": 410, "THB": 764, "IDR": 360, "MYR": 458, "PHP": 608, "VND": 704, "AED": 784, "SAR": 682,
+    "ILS": 376, "EGP": 818, "PKR": 586, "BDT": 50, "ARS": 32, "CLP": 152, "COP": 170, "PEN": 604, "ISK": 352,
+}  # fmt: skip
+"""ISO 4217 numeric codes; amounts in another currency are told without one."""
+
+
+class Amount(NamedTuple):
+    """Units of one kind; `code` is the AVP they were written in, `currency` set for money."""
+
+    code: int
+    units: int
+    currency: int = 0
+
+
+def amounts(outer: Avp) -> list[Amount]:
+    """
+    The units in a Requested- or Used-Service-Unit; total octets stand before their two halves.
+
+    Raises:
+        Invalid: A value that cannot be meant.
+    """
+    found: dict[int, Amount] = {}
+    for one in codec.group(outer):
+        if one.key == n.CC_MONEY:
+            found[n.CC_MONEY] = _money(one)
+        elif one.key in UNIT_OF:
+            units = codec.read_u32(one) if one.key == n.CC_TIME else codec.read_u64(one)
+            if units > UNITS_MAX:
+                raise Invalid(codec.INVALID_AVP_VALUE, one.encoded(), "more units than there can be")
+            found[one.key] = Amount(one.key, units)
+    if n.CC_TOTAL_OCTETS in found:
+        found.pop(n.CC_INPUT_OCTETS, None)
+        found.pop(n.CC_OUTPUT_OCTETS, None)
+    return list(found.values())
+
+
+def total(found: Sequence[Amount], unit: str) -> int | None:
+    """The sum of one kind of unit, or None when there is none."""
+    of_unit = [amount.units for amount in found if UNIT_OF[amount.code] == unit]
+    return sum(of_unit) if of_unit else None
+
+
+def _money(outer: Avp) -> Amount:
+    """An amount of money in micro; exact or refused (S23)."""
+    digits: int | None = None
+    exponent = currency = 0
+    for one in codec.group(outer):
+        if one.key == n.CURRENCY_CODE:
+            currency = codec.read_u32(one)
+        elif one.key == n.UNIT_VALUE:
+            for inner in codec.group(one):
+                if inner.key == n.VALUE_DIGITS:
+                    digits = codec.read_i64(inner)
+                    if digits < 0:
+                        raise Invalid(codec.INVALID_AVP_VALUE, inner.encoded(), "an amount below zero")
+                elif inner.key == n.EXPONENT:
+                    exponent = codec.read_i32(inner)
+                    if abs(exponent) > EXPONENT_MAX:
+                        raise Invalid(codec.INVALID_AVP_VALUE, inner.encoded(), "exponent out of range")
+    if digits is None:
+        raise codec.missing(n.VALUE_DIGITS)
+    shift = exponent + MICRO_DIGITS
+    if shift < 0 and digits % 10**-shift:
+        raise Invalid(codec.INVALID_AVP_VALUE, outer.encoded(), "finer than a millionth")
+    micro = digits * 10**shift if shift >= 0 else digits // 10**-shift
+    if micro > MONEY_MAX_MICRO:
+        raise Invalid(codec.INVALID_AVP_VALUE, outer.encoded(), "more money than there can be")
+    return Amount(n.CC_MONEY, micro, currency)
+
+
+def granted(code: int, units: int, currency: str) -> bytes:
+    """Write a Granted-Service-Unit in the AVP that was asked for."""
+    if code == n.CC_MONEY:
+        inner = codec.avp(n.CC_MONEY, money(units, currency))
+    elif code == n.CC_TIME:
+        inner = codec.u32(code, min(units, 0xFFFFFFFF))
+    else:
+        inner = codec.u64(code, units)
+    return codec.avp(n.GRANTED_SERVICE_UNIT, inner)
+
+
+def money(micro: int, currency: str) -> bytes:
+    """Write Unit-Value and Currency-Code, with as few digits as are exact."""
+    exponent = -MICRO_DIGITS
+    while micro % 10 == 0 and exponent < 0:
+        micro //= 10
+        exponent += 1
+    value = codec.i64(n.VALUE_DIGITS, micro) + (codec.i32(n.EXPONENT, exponent) if exponent else b"")
+    number = CURRENCIES.get(currency)
+    return codec.avp(n.UNIT_VALUE, value) + (codec.u32(n.CURRENCY_CODE, number) if number else b"")
