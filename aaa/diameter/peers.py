@@ -18,7 +18,7 @@ from aaa.engine.numbers import PLAIN, NumberPlan, normalise, plan_from
 from aaa.errors import ConfigError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-ANY_HOST = "*"
+ANY = "*"
 QUANTUM_EVENTS = 1_000  # an event is granted as often as it is asked for, up to this
 _SECONDS = ("quantum_fixed", "quantum_min", "quantum_max", "validity", "setup", "grace", "session_cap", "hold")
 
@@ -63,7 +63,7 @@ class Peers:
         """
         host, realm = origin_host.lower(), realm.lower()
         for peer in self.entries:
-            if peer.realm != realm or peer.origin_host not in (host, ANY_HOST):
+            if peer.realm not in (realm, ANY) or peer.origin_host not in (host, ANY):
                 continue
             if peer.tls and (certified is None or host not in certified):
                 continue
