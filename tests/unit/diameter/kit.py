@@ -75,9 +75,7 @@ def avp(name: str, value: Any) -> bytes:
 
 def body(values: Any) -> bytes:
     pairs = values.items() if isinstance(values, dict) else values
-    return b"".join(
-        avp(name, one) for name, value in pairs for one in (value if isinstance(value, list) else [value])
-    )
+    return b"".join(avp(name, one) for name, value in pairs for one in (value if isinstance(value, list) else [value]))
 
 
 def read(message: Message) -> dict[str, Any]:
@@ -118,7 +116,9 @@ class FakeLink:
 class Ocs:
     """A service on a node on a store in a directory; accounts are named by their number in E.164."""
 
-    def __init__(self, directory: Any, balances: dict[str, str], tariff: str = FLOW_TARIFF, contexts: Any = None, **peer):
+    def __init__(
+        self, directory: Any, balances: dict[str, str], tariff: str = FLOW_TARIFF, contexts: Any = None, **peer
+    ):
         self.clock = Clock()
         url = prepared(directory, balances, tariff)
         self.url = url
@@ -211,4 +211,18 @@ def ccr(
     return codec.message(flags, n.CREDIT_CONTROL, 4, hop_by_hop, end_to_end, [body(pairs)])
 
 
-__all__ = ["CLIENT", "FLOW_TARIFF", "TARIFF", "US", "FakeLink", "Ocs", "avp", "bar", "ccr", "delete", "insert", "rate", "read"]
+__all__ = [
+    "CLIENT",
+    "FLOW_TARIFF",
+    "TARIFF",
+    "US",
+    "FakeLink",
+    "Ocs",
+    "avp",
+    "bar",
+    "ccr",
+    "delete",
+    "insert",
+    "rate",
+    "read",
+]
