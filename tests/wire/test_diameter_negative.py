@@ -111,7 +111,7 @@ def _keys(outer: codec.Avp) -> set[int]:
     found = set()
     for one in codec.group(outer):
         found.add(one.key)
-        if one.key in (n.REQUESTED_SERVICE_UNIT, n.SUBSCRIPTION_ID, n.MULTIPLE_SERVICES_CREDIT_CONTROL):
+        if one.key in (n.REQUESTED_SERVICE_UNIT, n.SUBSCRIPTION_ID, n.CC_MONEY):
             found |= _keys(one)
     return found
 
