@@ -106,7 +106,7 @@ def answer(asked: Asked, identity: Identity, decided: Answer) -> bytes:
         if ccr.is_multiple and code in _OF_SERVICES:
             extra = [_service(line.ask, code) for line in asked.lines]
         if code == codec.RATING_FAILED:
-            extra.append(codec.avp(n.FAILED_AVP, _unrated(asked)))
+            extra.append(codec.avp(n.FAILED_AVP, _unrated(asked, decided.reason)))
         return _written(asked, identity, code, extra)
     if isinstance(decided, Ack):
         return _of_ack(asked, identity, decided)
@@ -221,8 +221,11 @@ def _remaining(micro: int, currency: str) -> bytes:
     return codec.avp(_REMAINING_BALANCE, money(micro, currency), 0, VENDOR_3GPP)
 
 
-def _unrated(asked: Asked) -> bytes:
-    """What cannot be rated: the first rating key, or the context."""
+def _unrated(asked: Asked, reason: Reason) -> bytes:
+    """What cannot be rated: the units (money of another currency), the first rating key, or the context."""
+    units = asked.ccr.message.first(n.REQUESTED_SERVICE_UNIT)
+    if reason is Reason.INVALID and units is not None:
+        return units.encoded()
     for line in asked.lines:
         if line.ask.echo:
             return line.ask.echo[:12]

@@ -194,6 +194,8 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
     else:
         received = called
         destination = normalise(called, peer.numbers) if called else ""
+    if unit == "events" and service == "voice":
+        service = "message"  # what is counted, not timed, under an IMS context is a message (TS 32.260)
     key = ChargeKey(service, ask.rating_group, ask.service_ids, unit)
     usage = None if used is None else Delta(used)
     is_bare = ask.outer is None and not ask.echo
