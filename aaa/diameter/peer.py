@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import lru_cache
 from typing import NamedTuple
 
 from aaa.diameter import codec
@@ -40,6 +41,11 @@ class State(Enum):
     CLOSED = auto()
 
 
+@lru_cache(maxsize=8)
+def _origin(host: str, realm: str) -> bytes:
+    return codec.text(n.ORIGIN_HOST, host) + codec.text(n.ORIGIN_REALM, realm)
+
+
 class Identity(NamedTuple):
     """Who we are towards peers; `state_id` rises with every loss of state (ours never is lost)."""
 
@@ -49,7 +55,7 @@ class Identity(NamedTuple):
 
     def avps(self) -> bytes:
         """Origin-Host and Origin-Realm, as every message of ours carries them."""
-        return codec.text(n.ORIGIN_HOST, self.origin_host) + codec.text(n.ORIGIN_REALM, self.origin_realm)
+        return _origin(self.origin_host, self.origin_realm)
 
 
 class Timers(NamedTuple):
