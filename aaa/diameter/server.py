@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from random import uniform
 from typing import Any
 
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IPushProducer, ISSLTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from aaa.diameter.listen import endpoint
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Identity, Opened, PeerMachine, Requested, State, Timers
 from aaa.diameter.peers import Peer, Peers
 from aaa.diameter.service import DiameterService, InOrder
@@ -99,20 +99,19 @@ class DiameterServer:
 
     def start(self, reactor: Any, listen: Sequence[str]) -> None:
         """
-        Listen on Twisted endpoint strings (`tcp:3868`, `ssl:5868:privateKey=..:certKey=..:extraCertChain=..`).
+        Listen on Twisted endpoint strings (`tcp:3868`, `ssl:5868:privateKey=..:certKey=..:caKey=..`).
 
         Raises:
             ConfigError: A listener that cannot be used; nothing stays bound then.
         """
         self.reactor = reactor
-        for text in listen:
-            try:
-                endpoint = serverFromString(reactor, text)  # type: ignore[no-untyped-call]
-            except (ValueError, TypeError, KeyError, OSError) as error:
-                self.stop()
-                raise ConfigError([f"[diameter] listen: {text}: {error}"]) from error
-            listening = endpoint.listen(_ConnectionFactory(self))
-            listening.addCallbacks(self._ports.append, self._bind_errors_add)
+        try:
+            endpoints = [endpoint(text, reactor) for text in listen]
+        except ConfigError:
+            self.stop()
+            raise
+        for made in endpoints:
+            made.listen(_ConnectionFactory(self)).addCallbacks(self._ports.append, self._bind_errors_add)
         if self._bind_errors:
             errors, self._bind_errors = self._bind_errors, []
             self.stop()
