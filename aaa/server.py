@@ -123,7 +123,7 @@ class Server:
             self.diameter.stop()
         self.radius.stop()
         self.store.close()
-        self._reactor.stop()
+        self._reactor.callLater(0, self._reactor.stop)  # what peers are told on leaving goes out first
 
     def reload(self) -> list[str]:
         """
@@ -279,9 +279,12 @@ class Server:
         return bound
 
     def _killed(self, session: Session) -> None:
-        """A session is to end: ask its switch to (RFC 5176); its Stop or its deadline settles it either way."""
+        """A session is to end: ask its client to (RFC 5176, ASR); its end or its deadline settles it either way."""
         head = session.head
-        if head.protocol == "radius":
+        if head.protocol == "diameter":
+            if self.diameter is not None:
+                self.diameter.abort(head.key)
+        else:
             self.radius.disconnect(head.key, session.aliases, head.subscriber, lambda result: None)
 
     def _describe(self) -> dict[str, Any]:
