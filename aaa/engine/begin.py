@@ -19,6 +19,7 @@ from aaa.engine.model import (
     Changes,
     Decision,
     Denial,
+    Event,
     Grant,
     Line,
     LineDenial,
@@ -56,18 +57,7 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
         return NOTHING, denial(account, first_reason(told))
     if command.protocol == "diameter" and not command.emergency and _is_all_free(told):
         return NOTHING, Grant(0, told, account.shown_micro, account.profile.currency, 1)  # no session is kept (S15)
-    head = SessionHead(
-        session_id,
-        account.profile.id,
-        command.key,
-        command.origin,
-        command.protocol,
-        command.service_context,
-        command.subscriber,
-        command.caller,
-        now,
-        command.policy,
-    )
+    head = session_head(account, command, session_id, now)
     state = State.OPEN if command.protocol == "diameter" or command.early_start_us else State.HELD
     session = Session(
         head,
@@ -87,6 +77,22 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
 
 def _is_all_free(told: tuple[LineGrant | LineDenial, ...]) -> bool:
     return all(isinstance(line, LineGrant) and line.is_free for line in told)
+
+
+def session_head(account: Account, command: Begin | Event, session_id: int, begun_us: int) -> SessionHead:
+    """What never changes about the session a command brings into being."""
+    return SessionHead(
+        session_id,
+        account.profile.id,
+        command.key,
+        command.origin,
+        command.protocol,
+        command.service_context,
+        command.subscriber,
+        command.caller,
+        begun_us,
+        command.policy,
+    )
 
 
 def open_lines(

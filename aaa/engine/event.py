@@ -7,7 +7,7 @@ a refund can name it (S23).
 
 from __future__ import annotations
 
-from aaa.engine.begin import denial, line_head
+from aaa.engine.begin import denial, line_head, session_head
 from aaa.engine.identity import remembered
 from aaa.engine.limits import refused_account
 from aaa.engine.lines import opened, refill, reported
@@ -31,7 +31,6 @@ from aaa.engine.model import (
     Outcome,
     Reason,
     Session,
-    SessionHead,
     State,
 )
 from aaa.engine.ports import Tariffs
@@ -99,18 +98,7 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
         lines = (*lines, line)
         cost = line.accrued_micro
         told.append(LineGrant(head.key, units, units, 0, False, head.plan is None or head.plan.is_free, cost))
-    head_of = SessionHead(
-        session_id,
-        account.profile.id,
-        command.key,
-        command.origin,
-        command.protocol,
-        command.service_context,
-        command.subscriber,
-        command.caller,
-        now,
-        command.policy,
-    )
+    head_of = session_head(account, command, session_id, now)
     born = Session(head_of, State.OPEN, now, lines, cause="debit", grants=1)
     result = settled(moved(account, (), lines, live=1), born, born, State.CLOSED, "debit", now)
     answer_ = Grant(session_id, tuple(told), result.account.shown_micro, account.profile.currency, 1)
