@@ -60,6 +60,19 @@ class Failed(NamedTuple):
     is_conflict: bool = False
 
 
+class Pulse(NamedTuple):
+    """
+    What a node looks at every second: it differs when another node changed something that is cached.
+
+    `generation` grows with provisioning, `epochs` with every restart of a NAS (S20); `now_us` is the
+    store's clock (S18).
+    """
+
+    generation: int
+    epochs: int
+    now_us: int
+
+
 class Store(Protocol):
     """The part of a store that serves requests; start-up and provisioning use the concrete classes."""
 
@@ -86,6 +99,9 @@ class Store(Protocol):
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
+
+    def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
+        """What tells whether other nodes changed anything, and the store's clock."""
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""

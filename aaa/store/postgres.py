@@ -23,7 +23,7 @@ from aaa.store import tables
 from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import session_from_row
 from aaa.store.link import Link, array
-from aaa.store.port import Committed, Failed, Loaded, Wanted
+from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.postgres_sql import SETTINGS, STATEMENTS
 from aaa.store.profiles import ACCOUNT_COLUMNS, BUCKET_COLUMNS, account_from_row, bucket_from_row, subscriber_from_row
 
@@ -37,7 +37,7 @@ _ACCOUNT = ACCOUNT_COLUMNS.split(", ")
 _BUCKET = BUCKET_COLUMNS.split(", ")
 _SESSION = ("id", "account_id", "key", "origin", "state", "deadline", "head", "body")
 _MAIN = ("commit", "commit_rare", "load")
-_ASIDE = ("due", "live", "purge", "subscriber")
+_ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
 
 class PostgresStore:
@@ -145,6 +145,14 @@ class PostgresStore:
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
         self._aside.run("live", [], lambda rows: done(rows if isinstance(rows, Failed) else _numbers(rows)[0]))
+
+    def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
+        """What tells whether other nodes changed anything, and the store's clock."""
+
+        def read(rows: list[Any] | Failed) -> None:
+            done(rows if isinstance(rows, Failed) else Pulse(*(int(value) for value in rows[0])))
+
+        self._aside.run("pulse", [], read)
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""

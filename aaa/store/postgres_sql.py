@@ -131,6 +131,11 @@ SUBSCRIBER = (
     "FROM subscription JOIN account ON account.id = subscription.account_id "
     "WHERE subscription.type=$1::text AND subscription.value=$2::text"
 )
+PULSE = (
+    "SELECT coalesce((SELECT sum(number) FROM generation), 0)::bigint, "
+    "coalesce((SELECT sum(epoch) FROM nas_identity), 0)::bigint, "
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+)
 STATEMENTS = {
     "commit": COMMIT,
     "commit_rare": COMMIT_RARE,
@@ -140,4 +145,5 @@ STATEMENTS = {
     "live": LIVE,
     "purge": PURGE,
     "subscriber": SUBSCRIBER,
+    "pulse": PULSE,
 }

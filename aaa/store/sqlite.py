@@ -24,7 +24,7 @@ from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
 from aaa.store.batch import Batch, Row, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import SESSION_COLUMNS, session_from_row
-from aaa.store.port import Committed, Failed, Loaded, Wanted
+from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.profiles import (
     ACCOUNT_COLUMNS,
     BUCKET_COLUMNS,
@@ -281,6 +281,10 @@ class SqliteStore:
     def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """See `load_locked`."""
         raise InvariantBroken("the embedded store has one writer and no lock lane")
+
+    def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
+        """Nobody else writes the file, so nobody asks."""
+        raise InvariantBroken("the embedded store has one writer and nothing to watch")
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
