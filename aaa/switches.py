@@ -91,7 +91,7 @@ class Switches:
         if order["protocol"] == "diameter":
             is_done = self._diameter is not None and self._diameter.abort(order["key"])
         else:
-            is_ours = order["born"] == self._number or by_anyone or self._node.knows((order["key"],))
+            is_ours = order["born"] == self._number or by_anyone
             is_done = self._radius is not None and is_ours
             if self._radius is not None and is_ours:
                 aliases, subscriber = tuple(order["aliases"]), order["subscriber"]

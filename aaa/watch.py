@@ -67,7 +67,7 @@ class Watch:
 
     @property
     def is_clock_right(self) -> bool:
-        """Whether our clock is near enough to the store's to serve (S18)."""
+        """Whether our clock is near enough to the store's to serve (S18); `/readyz` says so too."""
         return abs(self.offset_us) <= CLOCK_OFFSET_MAX_US
 
     def look(self) -> None:
