@@ -87,7 +87,8 @@ def _serve(config: Config, keys: Keys, options: argparse.Namespace) -> int:
     from twisted.internet import reactor  # noqa: PLC0415 - installing the reactor is the last thing to do
 
     from aaa.ops import logs  # noqa: PLC0415
-    from aaa.server import Part, Server  # noqa: PLC0415
+    from aaa.part import Part  # noqa: PLC0415
+    from aaa.server import Server  # noqa: PLC0415
     from aaa.workers.inherit import Inherited  # noqa: PLC0415
 
     logs.configure(config.log.level, config.log.format, mask_numbers=config.log.mask_numbers)

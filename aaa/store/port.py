@@ -17,6 +17,7 @@ from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.store.batch import Batch
 from aaa.store.names import NameFilter
+from aaa.store.outbox import Consumer
 
 
 class Wanted(NamedTuple):
@@ -113,6 +114,9 @@ class Store(Protocol):
 
     def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
         """The subscriber of one identity."""
+
+    consumers: tuple[Consumer, ...]
+    """Who wants events: their rows are written with each batch (`aaa.store.outbox`)."""
 
     # Start-up and provisioning: they block, and run before the reactor does or in the thread that asks.
 

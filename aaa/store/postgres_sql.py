@@ -93,7 +93,10 @@ RARE = (
     + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
     "ee AS (UPDATE session s SET deadline=x.d FROM "
     + _unnest(74, "bigint[], text[]", "d, p")
-    + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p))"
+    + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p)), "
+    "ob AS (INSERT INTO outbox (consumer, kind, at, body) SELECT x.c, x.k, x.t, x.b FROM "
+    + _unnest(76, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
+    + f" WHERE {GATE})"
 )
 WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
 

@@ -70,7 +70,7 @@ class WorkerGroup:
         ready: Callable[[], None],
         ended: Callable[[int], None],
     ) -> None:
-        self.total = Total(("node", "radius", "diameter", "switches", "bus"), ("lag",))
+        self.total = Total(("node", "radius", "diameter", "switches", "bus", "outbox"), ("lag",))
         self.workers = [Worker(index) for index in range(count)]
         self._reactor = reactor
         self._reserved = reserved
