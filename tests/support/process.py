@@ -22,7 +22,7 @@ from aaa.keys import Keys
 from aaa.store import schema
 
 START_TIMEOUT_S = 30.0
-LISTENING = re.compile(r"radius (auth|acct) on ([^ ]+):(\d+)")
+LISTENING = re.compile(r"(?:radius )?(auth|acct|diameter) on ([^ ]+):(\d+)")
 
 NAS = """
 [[nas]]
@@ -52,9 +52,10 @@ class Aaad:
     Args:
         config: TOML appended to the skeleton (store, sockets, key); clients and charging belong here.
         url: Another store than a SQLite file of its own.
+        node: Its name among the nodes of one store.
     """
 
-    def __init__(self, directory: Path, config: str = NAS, url: str | None = None) -> None:
+    def __init__(self, directory: Path, config: str = NAS, url: str | None = None, node: str = "test-1") -> None:
         self.directory = directory
         self.config = directory / "aaa.toml"
         self.socket = str(directory / "s")
@@ -65,7 +66,7 @@ class Aaad:
         directory.mkdir(parents=True, exist_ok=True)
         Keys.create(directory / "server.key")
         self.config.write_text(
-            f'[server]\nnode = "test-1"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
+            f'[server]\nnode = "{node}"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
             f'[store]\nurl = "{self.url}"\n'
             f'[radius]\nauth = ["127.0.0.1:0"]\nacct = ["127.0.0.1:0"]\n'
             f'[api]\nsocket = "{self.socket}"\n{config}'
