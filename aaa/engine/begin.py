@@ -109,9 +109,14 @@ def open_lines(
         left = moved(account, (), lines)
         line, line_told = refill(left, opened(head), request, command.policy, sharers, 0, now)
         told.append(line_told)
-        if isinstance(line_told, LineGrant):
+        if isinstance(line_told, LineGrant) or (command.policy.outlasts_credit and is_broke(line_told)):
             lines = (*lines, line)
     return lines, tuple(told)
+
+
+def is_broke(told: LineGrant | LineDenial) -> bool:
+    """Whether a line got nothing only for lack of money, which may come."""
+    return isinstance(told, LineDenial) and told.reason is Reason.NO_CREDIT
 
 
 def line_head(

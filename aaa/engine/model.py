@@ -94,6 +94,7 @@ class Policy(NamedTuple):
     tells_validity: bool = False
     quantum_octets: int = 10_000_000
     quantum_events: int = 1
+    outlasts_credit: bool = False  # a session without money goes on without quota (Diameter redirect, restrict)
 
 
 @dataclass(slots=True, frozen=True)
@@ -383,7 +384,7 @@ class Event(NamedTuple):
     subscriber: str = ""
     caller: str = ""
     event_us: int = 0
-    refunds: str = ""  # key of the debit a refund names (S23)
+    refunds: str = ""  # key of the debit a refund names (S23); none: money is given at the tariff's price
 
 
 class Expire(NamedTuple):

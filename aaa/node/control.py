@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from aaa.engine.model import Ack, Answer, Command, Kill, Outcome, Session
+from aaa.engine.model import LIVE, Ack, Adjust, Answer, Command, Kill, Outcome, Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
 
@@ -29,6 +29,7 @@ class NodeControl:
         forget: Called after provisioning, so that caches outside the node are dropped too.
         describe: Adds what the composition root knows to `status`.
         killed: Told about sessions that are to end, once that is durable.
+        replenished: Told about live sessions that had come to the end of their money, once there is more.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class NodeControl:
         forget: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
         killed: Callable[[Session], None] = lambda session: None,
+        replenished: Callable[[Session], None] = lambda session: None,
     ) -> None:
         self._node = node
         self._call = call_in_reactor
         self._forget = forget
         self._describe = describe
         self._killed = killed
+        self._replenished = replenished
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -51,18 +54,33 @@ class NodeControl:
         """Submit a command and get its answer as a future."""
 
         def run(future: Future[Answer]) -> None:
-            self._node.submit(command, account_id, lambda answer: self._answered(command, answer, future))
+            def answered(answer: Answer) -> None:
+                future.set_result(answer)
+                self._tell(command, account_id, answer)
+
+            self._node.submit(command, account_id, answered)
             self._node.flush()
 
         return self._in_reactor(run)
 
-    def _answered(self, command: Command, answer: Answer, future: Future[Answer]) -> None:
-        """Hand the answer over; a session that is to end has to be told to its switch."""
-        future.set_result(answer)
-        if isinstance(command, Kill) and isinstance(answer, Ack) and answer.outcome is Outcome.DONE:
+    def _tell(self, command: Command, account_id: int | None, answer: Answer) -> None:
+        """Tell the clients what an order of the operator means for their sessions."""
+        if not isinstance(answer, Ack) or answer.outcome is not Outcome.DONE:
+            return
+        if isinstance(command, Kill):
             session = self._node.cache.find((f"#{answer.session_id}",))
             if session is not None:
                 self._killed(session)
+        elif isinstance(command, Adjust) and command.amount_micro > 0 and account_id is not None:
+            for session in self._ran_out(account_id):
+                self._replenished(session)
+
+    def _ran_out(self, account_id: int) -> list[Session]:
+        """The live sessions of an account that were told that nothing more could be granted."""
+        cached = self._node.cache.accounts.get(account_id)
+        numbers = cached.sessions if cached is not None else ()
+        sessions = [self._node.cache.sessions[number] for number in numbers]
+        return [one for one in sessions if one.state in LIVE and any(line.is_final for line in one.lines)]
 
     def submit_all(self, commands: Sequence[tuple[Command, int | None]]) -> Future[list[Answer]]:
         """Submit many commands at once: they gather into few batches, and their answers come together."""
@@ -77,6 +95,7 @@ class NodeControl:
                 left -= 1
                 if not left:
                     future.set_result([answer for answer in answers if answer is not None])
+                self._tell(*commands[place], answer)
 
             for place, (command, account_id) in enumerate(commands):
                 self._node.submit(command, account_id, partial(taken, place))
