@@ -74,7 +74,9 @@ class Server:
         number = self.store.new_node(config.server.node, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
         self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
-        self.control = NodeControl(self.node, reactor.callFromThread, self._provisioned, self._describe, self._killed)
+        self.control = NodeControl(
+            self.node, reactor.callFromThread, self._provisioned, self._describe, self._killed, self._replenished
+        )
         self.radius = RadiusServer(
             self.node,
             self.directory,
@@ -286,6 +288,11 @@ class Server:
                 self.diameter.abort(head.key)
         else:
             self.radius.disconnect(head.key, session.aliases, head.subscriber, lambda result: None)
+
+    def _replenished(self, session: Session) -> None:
+        """There is money again for a session that had come to its end: a Diameter client is asked to ask (RAR)."""
+        if session.head.protocol == "diameter" and self.diameter is not None:
+            self.diameter.reauthorize(session.head.key)
 
     def _describe(self) -> dict[str, Any]:
         return {

@@ -114,6 +114,7 @@ class Ccr(NamedTuple):
     event_us: int
     refunds: bytes
     digest: str
+    state_id: int  # Origin-State-Id; 0: not told
 
     @property
     def is_retransmitted(self) -> bool:
@@ -173,6 +174,7 @@ def read(message: Message) -> Ccr:
         _event_us(first.get(n.EVENT_TIMESTAMP)),
         first[n.REFUND_INFORMATION].payload if n.REFUND_INFORMATION in first else b"",
         digest.hexdigest(),
+        codec.read_u32(first[n.ORIGIN_STATE_ID]) if n.ORIGIN_STATE_ID in first else 0,
     )
 
 

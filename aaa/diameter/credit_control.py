@@ -59,9 +59,20 @@ def service_of(context: str, contexts: Mapping[str, str] = CONTEXTS) -> str | No
     return found
 
 
+def host_key(origin_host: str) -> str:
+    """What the names of all sessions of a client begin with, before a bar."""
+    return f"d|{origin_host}"
+
+
 def session_key(ccr: Ccr) -> str:
-    """The name of a session: whose it is, and how its client calls it (S7, S23)."""
-    return f"d|{ccr.origin_host}|{ccr.session_id}"
+    """
+    The name of a session: whose it is, and how its client calls it (S7, S23).
+
+    Sub-sessions are sessions of their own: each has its request numbers and its end (RFC 8506 5.1).
+    """
+    sub_session = ccr.message.first(n.CC_SUB_SESSION_ID)
+    part = "" if sub_session is None else f"|~s{codec.read_u64(sub_session)}"
+    return f"d|{ccr.origin_host}|{ccr.session_id}{part}"
 
 
 def next_key(key: str, replaced_id: int) -> str:
@@ -115,7 +126,7 @@ def asked(ccr: Ccr, peer: Peer, service: str) -> Asked:
     )
     is_single = not ccr.is_multiple or (service != "data" and len(ccr.asks) == 1)
     debit = ccr.kind == EVENT and ACTIONS[ccr.action] is Action.DEBIT
-    return Asked(ccr, lines, peer.policy.validity_s, _event_key(ccr).encode() if debit else b"", is_single)
+    return Asked(ccr, lines, peer.policy.validity_s, peer.terms, _event_key(ccr).encode() if debit else b"", is_single)
 
 
 def _code(ask: Ask, service: str) -> int:
@@ -205,13 +216,15 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
 def _check_allowed(ccr: Ccr, lines: tuple[LineRequest, ...], peer: Peer) -> None:
     needed = "session"
     if ccr.kind == EVENT:
-        needed = "refund" if ACTIONS[ccr.action] is Action.REFUND else "event"
+        needed = "event"
+        if ACTIONS[ccr.action] is Action.REFUND:
+            needed = "refund" if _refunded(ccr) else "credit"  # a refund names its debit (S23), else it is a gift
     if needed not in peer.allow:
         raise Invalid(codec.END_USER_SERVICE_DENIED)
     if "money" not in peer.allow and any(line.key.unit == "money" for line in lines):
         raise Invalid(codec.END_USER_SERVICE_DENIED)
-    if needed == "refund" and not _refunded(ccr):
-        raise Invalid(codec.END_USER_SERVICE_DENIED)  # a refund names its debit (S23)
+    if ccr.refunds and needed == "credit":
+        raise Invalid(codec.END_USER_SERVICE_DENIED)  # it names the debit of another client
     if len(ccr.session_id) > SESSION_ID_MAX:
         raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.SESSION_ID, ccr.session_id))
 

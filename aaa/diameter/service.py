@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -23,6 +23,7 @@ from aaa.diameter.credit_control import (
     CONTEXTS,
     asked,
     command,
+    host_key,
     identities,
     next_key,
     service_of,
@@ -39,6 +40,7 @@ REMEMBERED_MAX = 200_000
 REUSES_MAX = 16
 
 Reply = Callable[[bytes], None]
+Value = TypeVar("Value")
 
 
 class Link(Protocol):
@@ -101,6 +103,7 @@ class DiameterService:
         self._on_error = on_error or _raised
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
         self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
 
     def handle(self, message: Message, link: Link, waiting: int, reply: Reply) -> None:
@@ -128,6 +131,12 @@ class DiameterService:
     def flush(self) -> None:
         """Have everything that was taken committed and answered."""
         self.node.flush()
+
+    def in_state(self, origin_host: str, state_id: int) -> None:
+        """A client told its Origin-State-Id: a higher one means that its older sessions are lost (RFC 6733 8.16)."""
+        if state_id and self._states.get(origin_host) != state_id:
+            _put(self._states, origin_host, state_id)
+            self.node.restart_peer(host_key(origin_host), state_id)
 
     def abort(self, key: str) -> bool:
         """
@@ -179,6 +188,7 @@ class DiameterService:
             if ccr.kind in (INITIAL, EVENT):
                 raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, ccr.origin_host))
             raise Invalid(codec.UNKNOWN_SESSION_ID)
+        self.in_state(ccr.origin_host, ccr.state_id)
         service = service_of(ccr.context, self._contexts)
         if service is None:
             raise Invalid(codec.RATING_FAILED, codec.text(n.SERVICE_CONTEXT_ID, ccr.context))
@@ -287,11 +297,11 @@ class DiameterService:
         return link.request(number, b"".join(body))
 
 
-def _put(entries: dict[str, object] | dict[str, str] | dict[str, tuple[Link, str]], name: str, value: object) -> None:
+def _put(entries: dict[str, Value], name: str, value: Value) -> None:
     """Remember something, and forget the oldest beyond the bound."""
     if len(entries) >= REMEMBERED_MAX and name not in entries:
         del entries[next(iter(entries))]
-    entries[name] = value  # type: ignore[assignment]
+    entries[name] = value
 
 
 def _raised(error: Exception) -> None:
