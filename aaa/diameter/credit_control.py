@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.cca import ACTIONS, Asked, Line
-from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, Ask, Ccr
+from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask, Ccr
 from aaa.diameter.codec import Invalid
 from aaa.diameter.peers import Peer
 from aaa.diameter.units import CURRENCIES, UNIT_OF, USUAL_AVP, total
@@ -80,10 +80,12 @@ def next_key(key: str, replaced_id: int) -> str:
     return f"{key}|~{replaced_id}"
 
 
-def session_of(key: str) -> tuple[str, str]:
-    """Origin-Host and Session-Id of a session's name."""
+def session_of(key: str) -> tuple[str, str, int | None]:
+    """Origin-Host, Session-Id and CC-Sub-Session-Id of a session's name."""
     _, host, rest = key.split("|", 2)
-    return host, rest.partition("|~")[0]
+    session_id, *marks = rest.split("|~")
+    parts = [int(mark[1:]) for mark in marks if mark.startswith("s")]
+    return host, session_id, parts[0] if parts else None
 
 
 def identities(ccr: Ccr, numbers: NumberPlan) -> list[tuple[str, str]]:
@@ -141,9 +143,12 @@ def _code(ask: Ask, service: str) -> int:
     return amounts[0].code
 
 
-def command(asked: Asked, peer: Peer, service: str, key: str, now: int) -> Command:
+def command(asked: Asked, peer: Peer, service: str, key: str, now: int, has_payer: bool = False) -> Command:
     """
     The engine command of a request.
+
+    Args:
+        has_payer: An end whose session nobody knows is charged to the one it names (S19).
 
     Raises:
         Invalid: The peer may not ask for this (S23).
@@ -170,25 +175,26 @@ def command(asked: Asked, peer: Peer, service: str, key: str, now: int) -> Comma
             event_us=event_us,
             refunds=_refunded(ccr) if action is Action.REFUND else "",
         )
-    if ccr.kind == INITIAL:
-        digest = f"{ccr.digest}:{ccr.message.end_to_end:08x}"
-        return Begin(
-            key,
-            Identity(str(ccr.number), digest, ccr.number, ccr.is_retransmitted),
-            peer.policy,
-            lines,
-            ccr.origin_host,
-            protocol="diameter",
-            service_context=ccr.context,
-            subscriber=payer,
-            caller=caller,
-            event_us=event_us,
-            emergency=service == "voice" and lines[0].destination in peer.emergency,
-        )
     identity = Identity(str(ccr.number), ccr.digest, ccr.number, ccr.is_retransmitted)
+    if ccr.kind == UPDATE or (ccr.kind == TERMINATION and not has_payer):
+        make = Update if ccr.kind == UPDATE else End
+        return make(key, identity, lines, ccr.origin_host, event_us=event_us)
+    begin = Begin(
+        key,
+        identity._replace(digest=f"{ccr.digest}:{ccr.message.end_to_end:08x}"),
+        peer.policy,
+        lines,
+        ccr.origin_host,
+        protocol="diameter",
+        service_context=ccr.context,
+        subscriber=payer,
+        caller=caller,
+        event_us=event_us,
+        emergency=service == "voice" and bool(lines) and lines[0].destination in peer.emergency,
+    )
     if ccr.kind == TERMINATION:
-        return End(key, identity, lines, ccr.origin_host, event_us=event_us)
-    return Update(key, identity, lines, ccr.origin_host, event_us=event_us)
+        return End(key, identity, lines, ccr.origin_host, event_us=event_us, orphan=begin)
+    return begin
 
 
 def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
