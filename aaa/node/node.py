@@ -154,7 +154,8 @@ class ChargingNode:
             return
         self._epochs[identity] = (state_id, now)
         prefix = f"{identity}|" if before else NO_KEY
-        self.desk.batch.setdefault(NOBODY, Stage(NOBODY)).restarts.append((identity, state_id, now, prefix))
+        stage = self.desk.batch.setdefault(NOBODY, Stage(NOBODY))
+        stage.rarely().restarts.append((identity, state_id, now, prefix))
         for session in list(self.cache.sessions.values()):
             if session.head.key.startswith(prefix) and session.deadline_us > now:
                 self.cache.put_session(session._replace(deadline_us=now))
