@@ -28,6 +28,7 @@ from aaa.engine.model import (
     Unrated,
     Update,
 )
+from aaa.engine.periods import placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import line_of, overspent, settled
 from aaa.engine.sums import moved
@@ -57,7 +58,7 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     answered_us = command.answered_us or session.answered_us
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),) if is_late else ()
-    for request in _final_reports(session, command, event_us, answered_us):
+    for request in placed(lines, _final_reports(session, command, event_us, answered_us), event_us, now):
         line = line_of(lines, request)
         if line is None or request.usage is None:
             continue
