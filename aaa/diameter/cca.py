@@ -18,7 +18,7 @@ from aaa.diameter.codec import ERROR, PROXIABLE, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peer import Identity
 from aaa.diameter.terms import Terms
-from aaa.diameter.units import granted, money
+from aaa.diameter.units import granted, money, ntp_time
 from aaa.engine.model import Ack, Action, Answer, Denial, Grant, LineDenial, LineGrant, Outcome, Reason
 
 CODE_OF = {
@@ -169,6 +169,9 @@ def _of_grant(asked: Asked, identity: Identity, decided: Grant) -> bytes:
         code = _code_of(given, asked.terms)
         if line.wants_quota:
             codes.append(code)
+        if isinstance(given, LineGrant) and given.switch_us:
+            extra += _around_change(asked, line, given, next(told), decided.currency)
+            continue
         quota = _quota(asked, line, given, decided.currency)
         extra.append(_mscc(line.ask, quota, code) if ccr.is_multiple else quota)
     if ccr.kind == UPDATE:
@@ -205,7 +208,7 @@ def _goes_on(given: LineDenial, terms: Terms) -> bool:
     return terms.outlasts_credit and given.reason is Reason.NO_CREDIT
 
 
-def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, currency: str) -> bytes:
+def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, currency: str, change: bytes = b"") -> bytes:
     """
     Granted units with their validity and what else belongs to them.
 
@@ -216,8 +219,18 @@ def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, curre
         return codec.u32(n.VALIDITY_TIME, asked.validity_s) + terms.final
     if not isinstance(given, LineGrant) or given.is_free:
         return b""
-    written = granted(line.code, given.told, currency) + codec.u32(n.VALIDITY_TIME, given.validity_s)
+    written = granted(line.code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
     return written + terms.of_quota(given.key.unit, given.told, given.is_final)
+
+
+def _around_change(
+    asked: Asked, line: Line, before: LineGrant, after: LineGrant | LineDenial, currency: str
+) -> Iterable[bytes]:
+    """Two services of one key: what may be used until the price changes, and what from then on (RFC 8506 5.1.1)."""
+    change = codec.u32(n.TARIFF_TIME_CHANGE, ntp_time(before.switch_us))
+    for side, given in enumerate((before, after)):
+        quota = _quota(asked, line, given, currency, b"" if side else change)
+        yield _mscc(line.ask, codec.u32(n.TARIFF_CHANGE_USAGE, side) + quota, codec.SUCCESS)
 
 
 def _service(ask: Ask, code: int) -> bytes:

@@ -216,7 +216,9 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
     key = ChargeKey(service, ask.rating_group, ask.service_ids, unit)
     usage = None if used is None else Delta(used)
     is_bare = ask.outer is None and not ask.echo
-    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare)
+    before, after = total(ask.before, unit) or 0, total(ask.after, unit) or 0
+    has_room = ask.outer is not None
+    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare, before, after, has_room)
 
 
 def _check_allowed(ccr: Ccr, lines: tuple[LineRequest, ...], peer: Peer) -> None:

@@ -12,7 +12,7 @@ import yaml
 from aaa.diameter import names as n
 from aaa.engine.model import Adjust, Kill
 from rating import parse_money
-from tests.unit.diameter.kit import CLIENT, ENUMS, FLOW_TARIFF, Ocs, bar, ccr, rate
+from tests.unit.diameter.kit import CLIENT, ENUMS, FLOW_TARIFF, TARIFF, Ocs, bar, ccr, rate
 
 FLOWS = {
     flow["id"]: flow
@@ -276,3 +276,86 @@ def test_c10_a_session_that_is_to_end_is_aborted_and_charged_for_what_it_used(tm
     check_available(ocs, kill)
     ocs.clock.at(20)
     check(ocs, last, ocs.send(asked(last["request"], "C10", 3)))
+
+
+CHEAP_FROM_0805 = (
+    TARIFF
+    + '[[tariff.calendar]]\nname = "cheap"\nfrom = "08:05"\nuntil = "20:00"\nweight = 10\n'
+    + rate("data", "0.01", "1MB", "1/1", 10)
+    + rate("data", "0.005", "1MB", "1/1", 10)
+    + 'calendar = "cheap"\n'
+)
+CHANGE_NTP = 1_800_000_000 + 300 + 2_208_988_800  # the clock of these tests begins at 08:00
+
+
+def quotas(answer: dict) -> list[tuple]:
+    """The quotas of an answer: side of the change, units, when it changes, validity."""
+    return [
+        (
+            one.get("Tariff-Change-Usage"),
+            one["Granted-Service-Unit"]["CC-Total-Octets"],
+            one["Granted-Service-Unit"].get("Tariff-Time-Change"),
+            one["Validity-Time"],
+        )
+        for one in answer["Multiple-Services-Credit-Control"]
+    ]
+
+
+def data(kind: str, number: int, *used: tuple[int | None, int], wants: bool = True) -> bytes:
+    """A data session's request; usage as (side of the change, octets)."""
+    service: dict = {"Rating-Group": 10, "Requested-Service-Unit": {}} if wants else {"Rating-Group": 10}
+    sides = [
+        ({} if side is None else {"Tariff-Change-Usage": side}) | {"CC-Total-Octets": octets} for side, octets in used
+    ]
+    if sides:
+        service["Used-Service-Unit"] = sides
+    return ccr(kind, number, ("Multiple-Services-Credit-Control", service), context="32251@3gpp.org")
+
+
+def test_g6_there_is_a_quota_for_either_side_of_a_price_change(tmp_path):
+    """Both are held in full, 0.10 and 0.05, because the client may use both (the flow leaves the policy open)."""
+    ocs = Ocs(tmp_path, {PAYER: "10.00"}, CHEAP_FROM_0805)
+    first, last = FLOWS["G6"]["steps"]
+    answer = ocs.send(asked(first["request"], "G6", 1))
+    assert quotas(answer) == [(0, 10_000_000, CHANGE_NTP, 600), (1, 10_000_000, None, 600)]
+    assert ocs.available(PAYER) == 9_850_000
+    ocs.clock.at(400)
+    ocs.restart()
+    check(ocs, last, ocs.send(asked(last["request"], "G6", 2)))
+    assert ocs.mismatches() == 0
+
+
+def test_usage_is_priced_in_the_period_its_report_names_else_in_that_of_its_time(tmp_path):
+    ocs = Ocs(tmp_path, {PAYER: "10.00"}, CHEAP_FROM_0805)
+    ocs.send(data("INITIAL_REQUEST", 0))
+    ocs.clock.at(120)
+    ocs.send(data("UPDATE_REQUEST", 1, (None, 1_000_000)))  # 0.01
+    assert ocs.available(PAYER) == 9_840_000
+    ocs.clock.at(420)
+    answer = ocs.send(
+        data("UPDATE_REQUEST", 2, (0, 1_000_000), (1, 1_000_000), (None, 1_000_000))
+    )  # 0.01, 0.005, 0.005
+    assert quotas(answer) == [(None, 10_000_000, None, 600)]  # no change ahead any more
+    assert ocs.available(PAYER) == 9_920_000
+    assert ocs.send(data("TERMINATION_REQUEST", 3, (None, 2_000_000), wants=False))["Result-Code"] == 2001
+    assert ocs.available(PAYER) == 9_960_000
+    assert ocs.mismatches() == 0
+
+
+def test_a_quota_that_cannot_be_paid_behind_the_change_ends_there(tmp_path):
+    ocs = Ocs(tmp_path, {PAYER: "0.05"}, CHEAP_FROM_0805)
+    ocs.clock.at(100)
+    answer = ocs.send(data("INITIAL_REQUEST", 0))
+    assert quotas(answer) == [(None, 5_000_000, None, 200)]
+    assert ocs.available(PAYER) == 0
+
+
+def test_what_was_used_before_the_change_and_told_late_is_charged_at_its_price(tmp_path):
+    ocs = Ocs(tmp_path, {PAYER: "10.00"}, CHEAP_FROM_0805)
+    ocs.send(data("INITIAL_REQUEST", 0))
+    ocs.clock.at(1_500)
+    ocs.server.node.sweep()
+    assert ocs.available(PAYER) == 10_000_000
+    late = data("TERMINATION_REQUEST", 1, (0, 4_000_000), (1, 2_000_000), wants=False)
+    assert ocs.send(late)["Result-Code"] == 2001
+    assert ocs.available(PAYER) == 9_950_000
