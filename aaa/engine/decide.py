@@ -90,7 +90,7 @@ def decide(
         return orphan(accounts, command, command.orphan, tariffs, session_id, now)
     if isinstance(command, End):
         if session is not None:
-            return end(accounts, session, command, now)
+            return end(accounts, session, command, tariffs, now)
         return orphan(accounts, command, command.orphan, tariffs, session_id, now)
     if isinstance(command, Adjust):
         return adjust(accounts, command, now)

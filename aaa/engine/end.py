@@ -15,6 +15,7 @@ from aaa.engine.model import (
     Begin,
     Changes,
     Decision,
+    Delta,
     End,
     Line,
     LineRequest,
@@ -37,7 +38,7 @@ from aaa.engine.update import ack, replaced, with_aliases
 ORPHAN = "orphan"  # the cause of a session that was never announced
 
 
-def end(accounts: Accounts, session: Session, command: End, now: int) -> Decision:
+def end(accounts: Accounts, session: Session, command: End, tariffs: Tariffs, now: int) -> Decision:
     """
     Charge the final usage, release the rest (S3, S15, S19); on an expired session, the difference (S8).
 
@@ -60,8 +61,17 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     notices: tuple[Notice, ...] = (Notice("late"),) if is_late else ()
     for request in placed(lines, _final_reports(session, command, event_us, answered_us), event_us, now):
         line = line_of(lines, request)
-        if line is None or request.usage is None:
+        if request.usage is None:
             continue
+        if line is None:
+            if not isinstance(request.usage, Delta) or not request.usage.units:
+                continue
+            head = line_head(account, request, tariffs, now)  # used without ever having asked for it
+            if isinstance(head, Reason):
+                notices += (Notice("unrated", head),)
+                continue
+            line = opened(head)
+            lines = (*lines, line)
         report = reported(line, request.usage, event_us, answered_us, now, is_late)
         lines, notices = replaced(lines, line, report.line), notices + report.notices
     noted = session._replace(

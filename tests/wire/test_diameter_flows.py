@@ -359,3 +359,41 @@ def test_what_was_used_before_the_change_and_told_late_is_charged_at_its_price(t
     late = data("TERMINATION_REQUEST", 1, (0, 4_000_000), (1, 2_000_000), wants=False)
     assert ocs.send(late)["Result-Code"] == 2001
     assert ocs.available(PAYER) == 9_950_000
+
+
+A9_TARIFF = (
+    TARIFF
+    + rate("data", "1.00", "1MB")
+    + rate("data", "0.10", "60s", "1/1", 1)
+    + rate("data", "0.20", "1MB", "1/1", 2)
+    + rate("data", "0.50", "1MB", "1/1", 3)
+)
+A9_SLICES = {  # of the model, by rating group: requested, so that they cap the quantum
+    None: {"CC-Total-Octets": 5_000_000},
+    1: {"CC-Time": 3_000},
+    2: {"CC-Total-Octets": 12_500_000},
+    3: {"CC-Total-Octets": 5_000_000},
+}
+
+
+def test_a9_several_services_share_an_account_without_pools(tmp_path):
+    """
+    Every quota is held on its own: there are no pools, so nothing is final while money is left, and rating group 2
+    gets another quota when its first is used up.
+    """
+    ocs = Ocs(tmp_path, {PAYER: "100.00"}, A9_TARIFF, quantum_fixed=3_000, quantum_octets=20_000_000)
+    for step in deepcopy(FLOWS["A9"]["steps"]):
+        ocs.clock.at(60 * step["n"])
+        for service in step["request"]["Multiple-Services-Credit-Control"]:
+            if "Requested-Service-Unit" in service:
+                service["Requested-Service-Unit"] = A9_SLICES[service.get("Rating-Group")]
+        for service in step["answer"].get("Multiple-Services-Credit-Control", []):
+            service.pop("Final-Unit-Indication", None)
+        if step["n"] != 5:
+            check(ocs, step, ocs.send(asked(step["request"], "A9", step["n"])))
+            continue
+        answer = ocs.send(asked(step["request"], "A9", 5))
+        again, ended = answer["Multiple-Services-Credit-Control"]
+        assert (again["Result-Code"], again["Granted-Service-Unit"]) == (2001, {"CC-Total-Octets": 12_500_000})
+        assert (ended["Result-Code"], "Granted-Service-Unit" in ended) == (2001, False)
+        assert ocs.available(PAYER) == parse_money(step["after"]["available"]) - 2_500_000

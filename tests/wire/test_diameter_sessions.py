@@ -123,3 +123,14 @@ def test_a_user_without_money_is_restricted_until_there_is_some(tmp_path):
     ocs.order(Adjust(1_000_000, "topup", "t1"), 1)
     assert [command for command, _ in ocs.link.asked] == [n.RE_AUTH]
     assert ask("UPDATE_REQUEST", 2)["Granted-Service-Unit"] == {"CC-Total-Octets": 10_000_000}
+
+
+def test_what_is_used_without_having_been_asked_for_is_charged_at_the_end(ocs):
+    def part(group: int, **more) -> tuple:
+        return ("Multiple-Services-Credit-Control", {"Rating-Group": group, **more})
+
+    ocs.send(ccr("INITIAL_REQUEST", 0, part(1, **dict([wants(60)]))))
+    last = ccr("TERMINATION_REQUEST", 1, part(1, **dict([used(60)])), part(2, **dict([used(10)])))
+    assert ocs.send(last)["Result-Code"] == 2001
+    assert ocs.available(ALICE) == 9_890_000  # 0.10 a minute, and 0.001 a second
+    assert ocs.mismatches() == 0
