@@ -35,7 +35,6 @@ from aaa.engine.model import (
     REPLACED,
     Accounts,
     Ack,
-    Action,
     Adjust,
     Begin,
     Changes,
@@ -91,7 +90,7 @@ def decide(
         return orphan(accounts, command, command.orphan, tariffs, session_id, now)
     if isinstance(command, End):
         if session is not None:
-            return end(accounts, session, command, now)
+            return end(accounts, session, command, tariffs, now)
         return orphan(accounts, command, command.orphan, tariffs, session_id, now)
     if isinstance(command, Adjust):
         return adjust(accounts, command, now)
@@ -137,7 +136,7 @@ def _begin(
 def _event(
     accounts: Accounts, session: Session | None, command: Event, tariffs: Tariffs, now: int, session_id: int
 ) -> Decision:
-    if session is None and command.action is not Action.REFUND:
+    if session is None and not command.refunds:
         return event(accounts, command, tariffs, session_id, now)
     if session is not None:
         before = known(session, command.identity, now)
@@ -145,6 +144,6 @@ def _event(
             if before.answer is None:
                 return Changes(notices=(Notice("conflict", "identity"),)), Denial(Reason.CONFLICT)
             return NOTHING, before.answer
-    if command.action is Action.REFUND:
+    if command.refunds:
         return refund(accounts, session, command, now)
     return NOTHING, Denial(Reason.CONFLICT)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from aaa.engine.lines import closed, reported
 from aaa.engine.model import LIVE, Account, Entry, Line, LineRequest, Notice, Session, State, UnitEntry
+from aaa.engine.periods import is_in, placed
 from aaa.engine.sums import moved, posted, ref_of, taken_units
 
 
@@ -94,7 +95,7 @@ def correct(
     """
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),)
-    for request in requests:
+    for request in placed(lines, requests, event_us, now):
         line = line_of(lines, request)
         if request.usage is None or line is None:
             continue
@@ -131,8 +132,13 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
     """
     key = request.key
     for line in reversed(lines):
-        if line.head.key == key:
+        if line.head.key == key and (not request.at_us or is_in(line, request.at_us)):
             return line
+    if key.service_ids and key.rating_group is not None and not request.wants_quota:
+        # Services of a rating group may draw on a quota another of them was granted (RFC 8506 8.16, A.9).
+        for line in reversed(lines):
+            if line.head.key._replace(service_ids=key.service_ids) == key:
+                return line
     if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
         return lines[0]
     return None

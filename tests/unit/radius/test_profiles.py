@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import ChargeKey, Denial, Grant, LineDenial, LineGrant, Reason, Total
+from aaa.engine.model import ChargeKey, Denial, Grant, Identity, LineDenial, LineGrant, Reason, Total
 from aaa.radius import attributes as a
 from aaa.radius.profiles import access, accounting, answers
 from aaa.radius.profiles.shipped import SHIPPED
