@@ -15,6 +15,7 @@ import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from aaa.api.server import ApiServer, start_api
@@ -88,7 +89,8 @@ class Server:
         self.diameter: DiameterServer | None = None
         peers = self._peers(config)
         if config.diameter.listen:
-            identity = DiameterSettings(config.diameter.origin_host or "", config.diameter.origin_realm or "")
+            host, realm = config.diameter.origin_host or "", config.diameter.origin_realm or ""
+            identity = DiameterSettings(host, realm, contexts=config.diameter.contexts)
             self.diameter = DiameterServer(self.node, self.directory, peers, keys, identity, self._failed)
         self.api: ApiServer | None = None
         self._lag = LagProbe(reactor)
@@ -165,6 +167,7 @@ class Server:
                 clock=system_clock,
                 version=self._version,
                 reload=self._reload_from_api,
+                disconnect_peer=self._disconnect_peer,
                 check_nas=lambda document: nas_from(document, client_defaults(self.config)),
             )
         except ConfigError as error:
@@ -266,10 +269,17 @@ class Server:
             version=self._version,
             node=self.node.counters,
             radius=self.radius.counters,
+            **self._diameter_sources(),
             reloads=self._reloads,
             reloaded_at_s=lambda: self._reloaded_at_s,
             lag=self._lag.histogram,
         )
+
+    def _diameter_sources(self) -> dict[str, Any]:
+        face = self.diameter
+        if face is None:
+            return {}
+        return {"diameter": face.counters, "diameter_up": face.up, "diameter_durations": face.service.durations}
 
     def _peers(self, config: Config) -> Peers:
         return configured_peers(config, tuple(json.loads(text) for text in self.store.peer_documents()))
@@ -289,6 +299,13 @@ class Server:
         else:
             self.radius.disconnect(head.key, session.aliases, head.subscriber, lambda result: None)
 
+    def _disconnect_peer(self, origin_host: str) -> int:
+        """End the connections of a peer; how many there were."""
+        if self.diameter is None:
+            return 0
+        ended: int = self.control.call(partial(self.diameter.disconnect, origin_host)).result(timeout=30)
+        return ended
+
     def _replenished(self, session: Session) -> None:
         """There is money again for a session that had come to its end: a Diameter client is asked to ask (RAR)."""
         if session.head.protocol == "diameter" and self.diameter is not None:
@@ -302,6 +319,7 @@ class Server:
             "uptime_s": (system_clock() - self._started_us) // 1_000_000,
             "config_digest": self.config.digest,
             "listeners": self._listeners(),
+            "peers": self.diameter.connected() if self.diameter is not None else [],
             "radius": {".".join(part for part in name if part): n for name, n in sorted(self.radius.counters.items())},
             "errors": list(self._errors),
         }

@@ -12,6 +12,7 @@ from aaa.api import (
     apply,
     ledger,
     live,
+    peers,
     problems,
     rates,
     sessions,
@@ -26,7 +27,8 @@ from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
 ROUTERS = tuple(
-    module.router for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, system)
+    module.router
+    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, peers, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

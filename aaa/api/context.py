@@ -64,6 +64,7 @@ class ApiContext:
         clock: Integer microseconds since the epoch.
         reload: Reads the configuration again; returns what needs a restart, raises ConfigError.
         started_us: When the process began.
+        disconnect_peer: Ends the connections of a Diameter peer by its Origin-Host; returns how many there were.
         check_nas: Refuses a client document that the RADIUS face cannot use.
     """
 
@@ -75,6 +76,7 @@ class ApiContext:
     version: str
     started_us: int = 0
     reload: Callable[[], list[str]] | None = None
+    disconnect_peer: Callable[[str], int] | None = None
     check_nas: CheckNas | None = None
     guesses: GuessLock = field(default_factory=GuessLock)
     _tariffs: TariffBook | None = None

@@ -138,6 +138,7 @@ def start_api(
     clock: Callable[[], int],
     version: str,
     reload: Callable[[], list[str]] | None = None,
+    disconnect_peer: Callable[[str], int] | None = None,
     check_nas: CheckNas | None = None,
 ) -> ApiServer:
     """
@@ -146,6 +147,7 @@ def start_api(
     Args:
         clock: Integer microseconds since the epoch.
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
+        disconnect_peer: Ends the connections of a Diameter peer and returns how many there were.
         check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
 
     Raises:
@@ -162,6 +164,7 @@ def start_api(
         version=version,
         started_us=clock(),
         reload=reload,
+        disconnect_peer=disconnect_peer,
         check_nas=check_nas,
     )
     server = ApiServer(context, local, remote)

@@ -224,12 +224,22 @@ class Nas(BaseModel):
     settings: dict[str, object]
 
 
+class PeerConnection(BaseModel):
+    """An open connection of a Diameter peer."""
+
+    origin_host: str
+    address: str
+    since: str
+    waiting: int = Field(description="requests that are not answered yet")
+
+
 class Peer(BaseModel):
-    """A Diameter peer."""
+    """A Diameter peer; an entry for all hosts of a realm has the connections of every one."""
 
     origin_host: str
     realm: str
-    source: str
+    source: str = Field(description="config or store")
+    connections: list[PeerConnection]
     settings: dict[str, object]
 
 

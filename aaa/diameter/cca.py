@@ -279,6 +279,12 @@ def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]
     return _message(message, body, is_error=False)
 
 
+def result_in(message: Message) -> int:
+    """The Result-Code of an answer that was received; 0 when it has none."""
+    found = message.first(n.RESULT_CODE)
+    return int.from_bytes(found.payload, "big") if found else 0
+
+
 def result_of(data: bytes) -> int:
     """The Result-Code of an answer written here: its first AVP, or the second behind Session-Id."""
     at = codec.HEADER_SIZE

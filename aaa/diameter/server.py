@@ -18,16 +18,19 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from aaa.diameter.cca import result_in
 from aaa.diameter.listen import endpoint
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Identity, Opened, PeerMachine, Requested, State, Timers
-from aaa.diameter.peers import Peer, Peers
-from aaa.diameter.service import DiameterService, InOrder
+from aaa.diameter.peers import ANY, Peer, Peers
+from aaa.diameter.service import OTHER, DiameterService, InOrder
+from aaa.diameter.text import COMMANDS
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 
 REBOOTING = 0
 CONNECTIONS_MAX = 1_024
+TIMEOUT = "timeout"
 SENT_LATER_MAX = 4 << 20  # octets a slow reader may leave unread
 
 
@@ -81,7 +84,10 @@ class DiameterServer:
 
     @property
     def counters(self) -> dict[tuple[str, ...], int]:
-        """Requests and responses by Origin-Host and command or Result-Code; connections by how they ended."""
+        """
+        (messages, peer, command, in or out, Result-Code) of requests and their answers, both ways, and
+        (connections, peer, how they began or ended); a peer that is none is nameless.
+        """
         return self.service.counters
 
     @property
@@ -90,12 +96,26 @@ class DiameterServer:
         return [("diameter", (port.getHost().host, port.getHost().port)) for port in self._ports]
 
     def connected(self) -> list[dict[str, Any]]:
-        """The open connections: peer, address, since when it is waiting for how many answers."""
+        """The open connections: peer, its address, since when, how many requests wait for their answers."""
         return [
-            {"origin_host": one.origin_host, "address": one.address, "waiting": len(one.answers)}
+            {
+                "origin_host": one.origin_host,
+                "realm": one.machine.origin_realm,
+                "address": one.address,
+                "since_us": one.since_us,
+                "waiting": len(one.answers),
+            }
             for one in self.connections
             if one.machine.state is State.OPEN
         ]
+
+    def up(self) -> dict[str, int]:
+        """How many connections each configured or connected peer has; 0 for those that have none."""
+        found = {one.origin_host: 0 for one in self.peers.entries if one.origin_host != ANY}
+        for connection in list(self.connections):
+            if connection.machine.state is State.OPEN:
+                found[connection.origin_host] = found.get(connection.origin_host, 0) + 1
+        return found
 
     def start(self, reactor: Any, listen: Sequence[str]) -> None:
         """
@@ -186,7 +206,7 @@ class _ConnectionFactory(Factory):
     def buildProtocol(self, addr: Any) -> Connection | None:
         server = self._server
         if len(server.connections) >= server.settings.connections_max or not server.peers.admits(addr.host):
-            server.counters["connections", addr.host, "refused"] += 1
+            server.counters["connections", "", "refused"] += 1
             return None
         return Connection(server, addr.host)
 
@@ -200,6 +220,7 @@ class Connection(Protocol):
 
     def __init__(self, server: DiameterServer, address: str) -> None:
         self.address = address
+        self.since_us = 0
         self._server = server
         self._timer: Any = None
         self._is_paused = False
@@ -249,6 +270,7 @@ class Connection(Protocol):
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
         server.connections.add(self)
+        self.since_us = self._now()
         self._arm()
 
     def dataReceived(self, data: bytes) -> None:
@@ -302,9 +324,11 @@ class Connection(Protocol):
                 server.counters["connections", event.origin_host, "opened"] += 1
                 service.in_state(event.origin_host, event.state_id)
             elif isinstance(event, Closed):
-                server.counters["connections", self.origin_host or self.address, event.reason] += 1
+                server.counters["connections", self.origin_host, event.reason] += 1
             elif isinstance(event, Answered):
-                server.counters["answers", self.origin_host, "timeout" if event.message is None else "came"] += 1
+                code = TIMEOUT if event.message is None else str(result_in(event.message))
+                name = COMMANDS.get(event.command, OTHER)
+                server.counters["messages", self.origin_host, name, "in", code] += 1
         server.touched(self)
         self._arm()
 
