@@ -134,3 +134,12 @@ def test_what_is_used_without_having_been_asked_for_is_charged_at_the_end(ocs):
     assert ocs.send(last)["Result-Code"] == 2001
     assert ocs.available(ALICE) == 9_890_000  # 0.10 a minute, and 0.001 a second
     assert ocs.mismatches() == 0
+
+
+@pytest.mark.parametrize(("unit", "units"), [("CC-Total-Octets", 1 << 50), ("CC-Service-Specific-Units", 10**9)])
+def test_an_absurd_report_of_an_unknown_session_is_kept_and_harms_nobody(ocs, unit, units):
+    absurd = ccr("UPDATE_REQUEST", 3, ("Used-Service-Unit", {unit: units}), context="32251@3gpp.org")
+    good = ccr("INITIAL_REQUEST", 0, wants(60), session="good", payer=BOB)
+    answers = [read(answer) for answer in ocs.send_all(absurd, good)]
+    assert [answer["Result-Code"] for answer in answers] == [5002, 2001]
+    assert ocs.available(BOB) == 9_900_000
