@@ -48,7 +48,7 @@ class Amount(NamedTuple):
     currency: int = 0
 
 
-def amounts(outer: Avp) -> list[Amount]:
+def amounts(outer: Avp) -> tuple[Amount, ...]:
     """
     The units in a Requested- or Used-Service-Unit; total octets stand before their two halves.
 
@@ -67,7 +67,7 @@ def amounts(outer: Avp) -> list[Amount]:
     if n.CC_TOTAL_OCTETS in found:
         found.pop(n.CC_INPUT_OCTETS, None)
         found.pop(n.CC_OUTPUT_OCTETS, None)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def tariff_change_usage(outer: Avp) -> int:
@@ -146,6 +146,8 @@ def ntp_time(at_us: int) -> int:
 def money(micro: int, currency: str) -> bytes:
     """Write Unit-Value and Currency-Code, with as few digits as are exact."""
     exponent = -MICRO_DIGITS
+    if micro % 10_000 == 0:
+        micro, exponent = micro // 10_000, -2
     while micro % 10 == 0 and exponent < 0:
         micro //= 10
         exponent += 1
