@@ -111,6 +111,7 @@ class DiameterService:
         self._on_error = on_error or _raised
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
         self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
         self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
 
@@ -162,8 +163,15 @@ class DiameterService:
         """Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed."""
         return self._ask(key, n.RE_AUTH, codec.u32(n.RE_AUTH_REQUEST_TYPE, 0))
 
+    def joined(self, link: Link, realm: str, state_id: int) -> None:
+        """A connection is open; `state_id` is the Origin-State-Id its CER told, or 0."""
+        _put(self._hosts, link.origin_host, (link, realm))
+        self.in_state(link.origin_host, state_id)
+
     def forget(self, link: Link) -> None:
         """A connection is gone."""
+        if self._hosts.get(link.origin_host, (None,))[0] is link:
+            del self._hosts[link.origin_host]
         self._links = {name: known for name, known in self._links.items() if known[0] is not link}
 
     # -- requests ---------------------------------------------------------------------------------
@@ -330,7 +338,8 @@ class DiameterService:
 
     def _ask(self, key: str, number: int, extra: bytes) -> bool:
         host, session_id, part = session_of(key)
-        known = self._links.get(_first_name(key, part))
+        # The way its last request came, which may lead through relays; else straight to its host.
+        known = self._links.get(_first_name(key, part)) or self._hosts.get(host)
         if known is None:
             return False
         if part is not None:

@@ -98,6 +98,19 @@ def test_each_part_of_a_session_has_its_own_numbers_quota_and_end(ocs):
     assert [request["CC-Sub-Session-Id"] for _, request in ocs.link.asked] == [2]
 
 
+def test_a_client_that_came_back_is_asked_though_its_session_was_not_heard_of_since(ocs):
+    ocs.send(ccr("INITIAL_REQUEST", 0, wants(60)))
+    ocs.restart()
+    key = f"d|{CLIENT}|{CLIENT};1;1"
+    assert not ocs.service.abort(key)
+    ocs.service.joined(ocs.link, "test.example", 0)
+    assert ocs.service.abort(key)
+    ((command, request),) = ocs.link.asked
+    assert (command, request["Destination-Realm"]) == (n.ABORT_SESSION, "test.example")
+    ocs.service.forget(ocs.link)
+    assert not ocs.service.abort(key)
+
+
 def test_a_user_without_money_is_restricted_until_there_is_some(tmp_path):
     rule = "permit in ip from any to 192.0.2.1"
     restricted = {"final_action": "restrict", "restriction_filters": [rule], "filter_ids": ["walled-garden"]}
