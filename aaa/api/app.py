@@ -12,6 +12,7 @@ from aaa.api import (
     apply,
     ledger,
     live,
+    outbox,
     peers,
     problems,
     rates,
@@ -28,7 +29,7 @@ from aaa.api.problems import MEDIA_TYPE, Refusal
 
 ROUTERS = tuple(
     module.router
-    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, peers, system)
+    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, outbox, peers, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

@@ -43,8 +43,10 @@ def disconnect_peer(context: Context, who: Who, origin_host: str) -> dict[str, A
     """Take leave of a connected host (DPR); it may connect again, and its sessions go on."""
     if context.disconnect_peer is None:
         raise Refusal(503, "this process serves no Diameter")
-    context.audit(who, "peer.disconnect", origin_host)
-    ended = context.disconnect_peer(origin_host)
-    if not ended:
+    connected = context.wait(context.control.status()).get("peers", ())
+    count = sum(one["connections"] for one in connected if one["origin_host"] == origin_host)
+    if not count:
         raise not_found("connection of peer", origin_host)
-    return {"origin_host": origin_host, "disconnected": ended}
+    context.audit(who, "peer.disconnect", origin_host)
+    context.disconnect_peer(origin_host)
+    return {"origin_host": origin_host, "connections": count}

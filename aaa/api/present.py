@@ -208,8 +208,7 @@ def peer(document: dict[str, Any], source: str, connected: Sequence[Mapping[str,
         shapes.PeerConnection(
             origin_host=one["origin_host"],
             address=one["address"],
-            since=instant(one["since_us"]) or "",
-            waiting=one["waiting"],
+            connections=one["connections"],
         )
         for one in connected
         if host in ("*", one["origin_host"]) and realm in ("*", one["realm"])

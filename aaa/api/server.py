@@ -30,6 +30,7 @@ from aaa.engine.ports import Control
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.provision.parse import CheckNas
+from aaa.store.outbox import Consumer
 from aaa.store.read import open_reader
 
 SOCKET_MODE = 0o660
@@ -138,8 +139,9 @@ def start_api(
     clock: Callable[[], int],
     version: str,
     reload: Callable[[], list[str]] | None = None,
-    disconnect_peer: Callable[[str], int] | None = None,
+    disconnect_peer: Callable[[str], None] | None = None,
     check_nas: CheckNas | None = None,
+    consumers: tuple[Consumer, ...] = (),
 ) -> ApiServer:
     """
     Serve the control API of this configuration.
@@ -147,8 +149,9 @@ def start_api(
     Args:
         clock: Integer microseconds since the epoch.
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
-        disconnect_peer: Ends the connections of a Diameter peer and returns how many there were.
+        disconnect_peer: Ends the connections of a Diameter peer.
         check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
+        consumers: Who is told that accounts were changed.
 
     Raises:
         ConfigError: The socket cannot be made.
@@ -166,6 +169,7 @@ def start_api(
         reload=reload,
         disconnect_peer=disconnect_peer,
         check_nas=check_nas,
+        consumers=consumers,
     )
     server = ApiServer(context, local, remote)
     server.start()

@@ -225,12 +225,11 @@ class Nas(BaseModel):
 
 
 class PeerConnection(BaseModel):
-    """An open connection of a Diameter peer."""
+    """The open connections of a Diameter host from one address."""
 
     origin_host: str
     address: str
-    since: str
-    waiting: int = Field(description="requests that are not answered yet")
+    connections: int
 
 
 class Peer(BaseModel):

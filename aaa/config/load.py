@@ -43,6 +43,7 @@ class Config:
     metrics: sections.Metrics
     log: sections.Log
     retention: sections.Retention
+    outbox: tuple[sections.OutboxTable, ...]
     nas: tuple[dict[str, Any], ...]
     peer: tuple[dict[str, Any], ...]
     origin: Mapping[str, str]
@@ -83,7 +84,11 @@ def _resolved(root: sections.Root, sources: Sources, environ: Mapping[str, str])
     named["redis"] = _with_password(root.redis, environ)
     nas = tuple(_nas_document(table, environ) for table in root.nas)
     peer = tuple(as_document(table) for table in root.peer)
-    values = {name: section.model_dump() for name, section in named.items()} | {"nas": nas, "peer": peer}
+    values: dict[str, Any] = {
+        name: [each.model_dump() for each in section] if isinstance(section, tuple) else section.model_dump()
+        for name, section in named.items()
+    }
+    values |= {"nas": nas, "peer": peer}
     return Config(
         **named,
         nas=nas,

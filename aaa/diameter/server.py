@@ -8,6 +8,7 @@ and committed together; every connection is written once per turn.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import uniform
@@ -21,7 +22,7 @@ from zope.interface import implementer
 from aaa.diameter.cca import result_in
 from aaa.diameter.listen import endpoint
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Identity, Opened, PeerMachine, Requested, State, Timers
-from aaa.diameter.peers import ANY, Peer, Peers
+from aaa.diameter.peers import Peer, Peers
 from aaa.diameter.service import OTHER, DiameterService, InOrder
 from aaa.diameter.text import COMMANDS
 from aaa.engine.ports import Directory, Node
@@ -95,26 +96,12 @@ class DiameterServer:
         """The addresses that are served."""
         return [("diameter", (port.getHost().host, port.getHost().port)) for port in self._ports]
 
-    def connected(self) -> list[dict[str, Any]]:
-        """The open connections: peer, its address, since when, how many requests wait for their answers."""
-        return [
-            {
-                "origin_host": one.origin_host,
-                "realm": one.machine.origin_realm,
-                "address": one.address,
-                "since_us": one.since_us,
-                "waiting": len(one.answers),
-            }
-            for one in self.connections
-            if one.machine.state is State.OPEN
-        ]
-
-    def up(self) -> dict[str, int]:
-        """How many connections each configured or connected peer has; 0 for those that have none."""
-        found = {one.origin_host: 0 for one in self.peers.entries if one.origin_host != ANY}
-        for connection in list(self.connections):
-            if connection.machine.state is State.OPEN:
-                found[connection.origin_host] = found.get(connection.origin_host, 0) + 1
+    def connected(self) -> dict[tuple[str, str, str], int]:
+        """How many open connections there are by Origin-Host, realm and address."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for one in list(self.connections):
+            if one.machine.state is State.OPEN:
+                found[one.origin_host, one.machine.origin_realm, one.address] += 1
         return found
 
     def start(self, reactor: Any, listen: Sequence[str]) -> None:
@@ -220,7 +207,6 @@ class Connection(Protocol):
 
     def __init__(self, server: DiameterServer, address: str) -> None:
         self.address = address
-        self.since_us = 0
         self._server = server
         self._timer: Any = None
         self._is_paused = False
@@ -270,7 +256,6 @@ class Connection(Protocol):
         if hasattr(self.transport, "setTcpNoDelay"):
             self.transport.setTcpNoDelay(True)
         server.connections.add(self)
-        self.since_us = self._now()
         self._arm()
 
     def dataReceived(self, data: bytes) -> None:

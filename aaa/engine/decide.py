@@ -29,7 +29,7 @@ from aaa.engine.begin import begin, denial
 from aaa.engine.end import end, orphan
 from aaa.engine.event import event, refund
 from aaa.engine.expire import expire, kill
-from aaa.engine.identity import known, known_begin
+from aaa.engine.identity import known, known_begin, same
 from aaa.engine.model import (
     NOTHING,
     REPLACED,
@@ -122,9 +122,9 @@ def _begin(
         return NOTHING, again.answer or Denial(Reason.CONFLICT)
     if session.state in (State.HELD, State.OPEN):
         return ask_again(accounts, session, command, tariffs, now)
-    before = known(session, command.identity, now)
-    if before is not None and before.answer is not None:
-        return NOTHING, before.answer
+    before = same(session, command.identity)
+    if before is not None:
+        return NOTHING, before
     usage = command.lines[0].usage
     if session.state is State.EXPIRED and usage is not None and command.protocol == "radius":
         report = Update(command.key, command.identity, command.lines, command.origin, command.aliases, command.event_us)

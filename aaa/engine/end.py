@@ -31,7 +31,7 @@ from aaa.engine.model import (
 )
 from aaa.engine.periods import placed
 from aaa.engine.ports import Tariffs
-from aaa.engine.settle import line_of, overspent, settled
+from aaa.engine.settle import Reports, line_of, overspent, settled
 from aaa.engine.sums import moved
 from aaa.engine.update import ack, replaced, with_aliases
 
@@ -75,13 +75,9 @@ def end(accounts: Accounts, session: Session, command: End, tariffs: Tariffs, no
             lines = (*lines, line)
         report = reported(line, request.usage, event_us, answered_us, now, is_late)
         lines, notices = replaced(lines, line, report.line), notices + report.notices
-    noted = session._replace(
-        lines=lines,
-        answered_us=answered_us,
-        reported=total,
-        implausible=session.implausible or any(notice.kind == "implausible" for notice in notices),
-    )
-    result = settled(account, session, noted, State.CLOSED, command.cause, now)
+    implausible = session.implausible or any([notice.kind == "implausible" for notice in notices])
+    reports = Reports(lines, answered_us, implausible, total)
+    result = settled(account, session, State.CLOSED, command.cause, now, reports)
     after, added = with_aliases(result.session, command.key, command.aliases)
     notices += overspent(account, result.account, "late" if is_late else "overrun")
     changes = Changes(
@@ -174,7 +170,8 @@ def orphan(
         session = session._replace(deadline_us=deadline)
         changes = Changes((held, *accounts[1:]), session, True, new_aliases=command.aliases, notices=notices)
         return changes, ack(held, session, Outcome.DONE)
-    result = settled(held, session, session._replace(reported=total), State.CLOSED, command.cause, now)
+    reports = Reports(session.lines, 0, False, total)
+    result = settled(held, session, State.CLOSED, command.cause, now, reports)
     changes = Changes(
         (result.account, *accounts[1:]),
         result.session,
@@ -235,7 +232,7 @@ def _charged_orphan(
     head = session_head(account, begin, session_id, min(line.head.anchor_auth_us for line in lines))
     session = Session(head, State.OPEN, now, lines, started_us=head.begun_us, cause=ORPHAN)
     held = moved(account, (), lines, live=1)
-    result = settled(held, session, session, State.CLOSED, command.cause, now)
+    result = settled(held, session, State.CLOSED, command.cause, now)
     return Changes(
         (result.account, *accounts[1:]),
         result.session,

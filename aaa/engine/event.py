@@ -102,7 +102,7 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
         told.append(LineGrant(head.key, units, units, 0, False, head.plan is None or head.plan.is_free, cost))
     head_of = session_head(account, command, session_id, now)
     born = Session(head_of, State.OPEN, now, lines, cause="debit", grants=1)
-    result = settled(moved(account, (), lines, live=1), born, born, State.CLOSED, "debit", now)
+    result = settled(moved(account, (), lines, live=1), born, State.CLOSED, "debit", now)
     answer_ = Grant(session_id, tuple(told), result.account.shown_micro, account.profile.currency, 1)
     session = remembered(result.session, command.identity, answer_)
     return Changes((result.account, *accounts[1:]), session, True, result.entries, result.units, True), answer_

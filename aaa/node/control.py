@@ -13,9 +13,10 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from aaa.engine.model import LIVE, Ack, Adjust, Answer, Command, Kill, Outcome, Session
+from aaa.engine.model import Ack, Adjust, Answer, Command, Kill, Outcome, Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
+from aaa.store.generation import raising
 
 PENDING_MAX = 10_000
 
@@ -29,7 +30,8 @@ class NodeControl:
         forget: Called after provisioning, so that caches outside the node are dropped too.
         describe: Adds what the composition root knows to `status`.
         killed: Told about sessions that are to end, once that is durable.
-        replenished: Told about live sessions that had come to the end of their money, once there is more.
+        credited: Told about accounts that got money, once that is durable.
+        drained: Told when new sessions are to be refused, or taken again.
     """
 
     def __init__(
@@ -39,14 +41,16 @@ class NodeControl:
         forget: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
         killed: Callable[[Session], None] = lambda session: None,
-        replenished: Callable[[Session], None] = lambda session: None,
+        credited: Callable[[int], None] = lambda account_id: None,
+        drained: Callable[[bool], None] = lambda draining: None,
     ) -> None:
         self._node = node
         self._call = call_in_reactor
         self._forget = forget
         self._describe = describe
         self._killed = killed
-        self._replenished = replenished
+        self._credited = credited
+        self._drained = drained
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -71,16 +75,8 @@ class NodeControl:
             session = self._node.cache.find((f"#{answer.session_id}",))
             if session is not None:
                 self._killed(session)
-        elif isinstance(command, Adjust) and command.amount_micro > 0 and account_id is not None:
-            for session in self._ran_out(account_id):
-                self._replenished(session)
-
-    def _ran_out(self, account_id: int) -> list[Session]:
-        """The live sessions of an account that were told that nothing more could be granted."""
-        cached = self._node.cache.accounts.get(account_id)
-        numbers = cached.sessions if cached is not None else ()
-        sessions = [self._node.cache.sessions[number] for number in numbers]
-        return [one for one in sessions if one.state in LIVE and any(line.is_final for line in one.lines)]
+        elif isinstance(command, Adjust) and account_id is not None and command.amount_micro > 0:
+            self._credited(account_id)
 
     def submit_all(self, commands: Sequence[tuple[Command, int | None]]) -> Future[list[Answer]]:
         """Submit many commands at once: they gather into few batches, and their answers come together."""
@@ -109,6 +105,8 @@ class NodeControl:
         """Run `work(connection)` in one write transaction, then forget what was cached."""
 
         store = self._node.store
+        if forgets:
+            work = raising(work)
         if store.is_single_writer:
             return self.call(lambda: self._provisioned(store.provision(work), forgets))
         done: Future[Any] = Future()
@@ -132,7 +130,6 @@ class NodeControl:
             node = self._node
             future.set_result(
                 {
-                    **self._describe(),
                     "store_up": node.is_store_up,
                     "draining": node.is_draining,
                     "cached_accounts": len(node.cache.accounts),
@@ -141,6 +138,7 @@ class NodeControl:
                     "counters": {
                         f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())
                     },
+                    **self._describe(),
                 }
             )
 
@@ -151,6 +149,7 @@ class NodeControl:
 
         def run(future: Future[None]) -> None:
             self._node.is_draining = draining
+            self._drained(draining)
             future.set_result(None)
 
         return self._in_reactor(run)

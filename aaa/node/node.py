@@ -75,6 +75,7 @@ class ChargingNode:
         self.cache = cache or Cache()
         self.counters: Counter[tuple[str, str]] = Counter()
         self.is_store_up = True
+        self.store_ahead_us = 0  # how far the store's clock is ahead of ours
         self._clock = clock
         self._on_error = on_error
         self.numbers: Iterator[int] = count((number << SESSION_BITS) + 1)
@@ -136,6 +137,17 @@ class ChargingNode:
                 self.cache.put_session(session._replace(deadline_us=now))
         self.counters["nas_restart", ""] += 1
 
+    def learn_epochs(self, epochs: dict[str, tuple[int, int]]) -> None:
+        """Take up restarts of NASes that other nodes were told of: older sessions are theirs no more (S20)."""
+        for identity, (epoch, at_us) in epochs.items():
+            known = self.epoch(identity)
+            if epoch > known:
+                self._epochs[identity] = (epoch, at_us)
+                ended = tuple(f"{identity}|{older}|" for older in range(known, epoch))
+                for session in list(self.cache.sessions.values()):
+                    if session.head.key.startswith(ended):
+                        self._stale(session.head.account_id)
+
     def restart_peer(self, identity: str, state_id: int) -> None:
         """
         A Diameter client says which state it is in: a higher one than before ends its sessions (RFC 6733 8.16).
@@ -176,12 +188,17 @@ class ChargingNode:
 
     def sweep(self, most: int = 500) -> None:
         """Expire sessions whose deadline has passed (L7)."""
+        self.tidy()
+        now = self._clock() + self.store_ahead_us  # every node sweeps by one clock (S18)
+        self.store.due(now, most, self._expire)
+
+    def tidy(self) -> None:
+        """Answer those who waited too long, and forget early starts nobody came for."""
         now = self._clock()
         self._expire_waiting(now)
         for key in [key for key, (_, deadline) in self.early.items() if deadline <= now]:
             del self.early[key]
         self.flush()
-        self.store.due(now, most, self._expire)
 
     def _expire(self, due: list[int] | Failed) -> None:
         if not isinstance(due, Failed):

@@ -66,7 +66,8 @@ class World:
             self.store, TariffBook(self.store), lambda: self.now_us, 1, on_error=self.errors.append
         )
         self.reactor = ThreadPoolExecutor(1)
-        control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: {"listeners": []})
+        self.described: dict[str, object] = {"listeners": []}
+        control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: self.described)
         self.context = ApiContext(
             config,
             control,

@@ -15,7 +15,7 @@ command = click.Group("peer", help="Diameter peers.")
 def list_(options: Options) -> None:
     """List the peers of the configuration and of the store, with their connections."""
     peers = options.client.get(path_of("peers"))["items"]
-    rows = [{**peer, "connected": len(peer["connections"])} for peer in peers]
+    rows = [{**peer, "connected": sum(one["connections"] for one in peer["connections"])} for peer in peers]
     shown = columns("origin_host", "realm", "source", "connected", "settings.address=address", "settings.allow=allow")
     show_rows(rows, shown, options.form)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, update
 
+from aaa.bus.hub import Hub
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.codec import Avp, Message
@@ -22,6 +23,7 @@ from aaa.node.directory import StoreDirectory
 from aaa.store import tables
 from aaa.store.read import open_reader
 from aaa.store.verify import verify_range
+from aaa.switches import Switches
 from tests.support.stores import Clock, Server, prepared
 
 US = Identity("ocs.prepaid.example", "prepaid.example")
@@ -147,13 +149,14 @@ class Ocs:
         directory = StoreDirectory(self.server.store, self.clock, self.server.node.flush)
         self.errors: list[Exception] = []
         self.service = DiameterService(self.server.node, directory, US, self.contexts, self.errors.append)
+        self.switches = Switches(self.server.node, Hub(self.errors.append), None, 0, None, self.service)
         self._control = NodeControl(
             self.server.node,
             lambda work: work(),
             directory.forget,
             dict,
-            lambda session: self.service.abort(session.head.key),
-            lambda session: self.service.reauthorize(session.head.key),
+            self.switches.end,
+            self.switches.extend,
         )
 
     def restart(self) -> None:

@@ -1,0 +1,180 @@
+"""
+What a process tells of itself: figures for the metrics, the status, and its parent.
+
+A parent shows the sum over its workers and itself; a worker shows nothing and tells its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+from aaa.config import Config
+from aaa.faces import Faces, listeners_of
+from aaa.neighbours import Neighbours
+from aaa.node.clock import system_clock
+from aaa.node.node import ChargingNode
+from aaa.ops.figures import told
+from aaa.ops.listener import LagProbe
+from aaa.ops.metrics import Sources
+from aaa.outbox.courier import Courier
+from aaa.part import Part
+from aaa.store.read import open_reader
+from aaa.switches import Switches
+from aaa.watch import Watch
+
+ERRORS_KEPT = 10
+CONNECTED = "connected|"  # how the gauges of connections are named, before host, realm and address
+PARENT = -1  # the parent's place among the figures of its workers
+
+
+class Report:
+    """
+    The figures and the last errors of one process.
+
+    Args:
+        version: The release that runs.
+    """
+
+    def __init__(self, config: Config, part: Part, version: str, reactor: Any) -> None:
+        self.config = config
+        self.reloads: Counter[tuple[str, ...]] = Counter()
+        self.lag = LagProbe(reactor)
+        self._part = part
+        self._version = version
+        self._errors: deque[str] = deque(maxlen=ERRORS_KEPT)
+        self._started_us = system_clock()
+        self._reloaded_at_s = self._started_us / 1e6
+
+    def of(
+        self,
+        node: ChargingNode,
+        faces: Faces,
+        watch: Watch,
+        switches: Switches,
+        neighbours: Neighbours,
+        courier: Courier | None,
+    ) -> None:
+        """Report of these."""
+        self._faces, self._watch, self._neighbours = faces, watch, neighbours
+        self._own: dict[str, Mapping[Any, int]] = {
+            "node": node.counters,
+            "radius": faces.radius_counters,
+            "diameter": faces.diameter_counters,
+            "switches": switches.counters,
+            "bus": neighbours.hub.counters,
+            "outbox": {} if courier is None else courier.counters,
+        }
+
+    def reloaded(self, is_taken: bool) -> None:
+        """A configuration was taken up, or rejected."""
+        self.reloads["ok" if is_taken else "rejected",] += 1
+        if is_taken:
+            self._reloaded_at_s = system_clock() / 1e6
+
+    def failed(self, error: Exception) -> None:
+        """Something raised that nobody expected to."""
+        self.problem(f"{type(error).__name__}: {error}")
+        traceback.print_exception(error, limit=-8)
+
+    def problem(self, text: str) -> None:
+        """Say what an operator has to know, here and in the status."""
+        worker = self._part.inherited
+        self._errors.append(text)
+        sys.stderr.write(f"aaad: {'' if worker is None else f'worker {worker.index}: '}{text}\n")
+
+    def tell(self) -> None:
+        """Tell the parent, or, as a parent, add the own figures to those of the workers."""
+        connections = {CONNECTED + "|".join(who): float(count) for who, count in self._faces.connected().items()}
+        figures = told(self._own, {"lag": self.lag.histogram}, connections)
+        if self._neighbours.group is not None:
+            self._neighbours.group.total.heard(PARENT, figures)
+        else:
+            self._neighbours.tell_figures(figures)
+
+    def sources(self) -> Sources:
+        """Where the metrics read."""
+        total = self._neighbours.group.total if self._neighbours.group is not None else None
+        counters: Any = total.counters if total is not None else self._own
+        return Sources(
+            engine=open_reader(self.config.store.url),
+            version=self._version,
+            node=counters["node"],
+            radius=counters["radius"],
+            gauges=self._gauges,
+            reloads=self.reloads,
+            reloaded_at_s=lambda: self._reloaded_at_s,
+            lag=total.histograms["lag"] if total is not None else self.lag.histogram,
+            consumers=[table.name for table in self.config.outbox],
+            now_s=lambda: system_clock() / 1e6,
+            outbox=counters["outbox"],
+            switches=counters["switches"],
+            bus=counters["bus"],
+            diameter=counters["diameter"],
+            diameter_up=self._up,
+            diameter_durations=self._faces.diameter_durations,
+        )
+
+    def listeners(self) -> list[str]:
+        """What is served, by this process or by its workers."""
+        group = self._neighbours.group
+        return self._faces.listeners if group is None else group.listeners
+
+    def describe(self) -> dict[str, Any]:
+        """The composition's part of the status."""
+        group = self._neighbours.group
+        counters: Any = self._own if group is None else group.total.counters
+        return {
+            "version": self._version,
+            "node": self.config.server.node,
+            "pid": os.getpid(),
+            "role": self._part.role,
+            "uptime_s": (system_clock() - self._started_us) // 1_000_000,
+            "config_digest": self.config.digest,
+            "listeners": self.listeners(),
+            "listeners_wanted": listeners_of(self.config, self._part.role),
+            "clock_offset_us": self._watch.offset_us,
+            "radius": _named(counters["radius"]),
+            "diameter": _named(counters["diameter"]),
+            "peers": self.connected(),
+            "counters": _named(counters["node"]),
+            "switches": _named(counters["switches"]),
+            "outbox": _named(counters["outbox"]),
+            **self._neighbours.describe(),
+            "errors": list(self._errors),
+        }
+
+    def connected(self) -> list[dict[str, Any]]:
+        """The connections of Diameter peers, to this process or to its workers."""
+        group = self._neighbours.group
+        found = self._faces.connected()
+        if group is not None:
+            told_of = group.total.gauges().items()
+            found = {
+                tuple(name.removeprefix(CONNECTED).split("|")): int(count)  # type: ignore[misc]
+                for name, count in told_of
+                if name.startswith(CONNECTED)
+            }
+        return [
+            {"origin_host": host, "realm": realm, "address": address, "connections": count}
+            for (host, realm, address), count in sorted(found.items())
+        ]
+
+    def _up(self) -> dict[str, int]:
+        """How many connections each peer has; 0 for a configured one that has none."""
+        found = {entry["origin_host"].lower(): 0 for entry in self.config.peer if entry["origin_host"] != "*"}
+        for one in self.connected():
+            found[one["origin_host"]] = found.get(one["origin_host"], 0) + one["connections"]
+        return found
+
+    def _gauges(self) -> dict[str, float]:
+        return {**self._neighbours.gauges(), "aaa_clock_offset_seconds": self._watch.offset_us / 1e6}
+
+
+def _named(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    """Counters by dotted names."""
+    return {".".join(part for part in name if part): count for name, count in sorted(dict(counters).items())}
