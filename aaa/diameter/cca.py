@@ -18,7 +18,7 @@ from aaa.diameter.codec import ERROR, PROXIABLE, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peer import Identity
 from aaa.diameter.terms import Terms
-from aaa.diameter.units import granted, money, ntp_time
+from aaa.diameter.units import UNIT_OF, USUAL_AVP, granted, money, ntp_time
 from aaa.engine.model import Ack, Action, Answer, Denial, Grant, LineDenial, LineGrant, Outcome, Reason
 
 CODE_OF = {
@@ -221,7 +221,9 @@ def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, curre
         return codec.u32(n.VALIDITY_TIME, asked.validity_s) + terms.final
     if not isinstance(given, LineGrant) or given.is_free:
         return b""
-    written = granted(line.code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
+    unit = given.key.unit  # another than was thought of when the client left it open
+    code = line.code if UNIT_OF[line.code] == unit else USUAL_AVP[unit]
+    written = granted(code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
     return written + terms.of_quota(given.key.unit, given.told, given.is_final)
 
 
@@ -278,7 +280,7 @@ def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]
         body.append(codec.u64(n.CC_SUB_SESSION_ID, ccr.sub_session))
     body += extra
     if ccr.kind == INITIAL and code == codec.SUCCESS:
-        body.append(_FAILOVER)
+        body += (_FAILOVER, asked.terms.failure)
     body.append(ccr.proxies)
     return codec.message(
         message.flags & PROXIABLE, message.command, message.application, message.hop_by_hop, message.end_to_end, body

@@ -222,7 +222,10 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
     is_bare = ask.outer is None and not ask.echo
     before, after = total(ask.before, unit) or 0, total(ask.after, unit) or 0
     has_room = ask.outer is not None
-    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare, before, after, has_room)
+    is_open = line.wants_quota and not ask.requested and not ask.used
+    return LineRequest(
+        key, usage, line.wants_quota, requested, destination, received, is_bare, before, after, is_open, has_room
+    )
 
 
 def _check_allowed(ccr: Ccr, lines: tuple[LineRequest, ...], peer: Peer) -> None:

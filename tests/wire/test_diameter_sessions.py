@@ -156,3 +156,24 @@ def test_an_absurd_report_of_an_unknown_session_is_kept_and_harms_nobody(ocs, un
     answers = [read(answer) for answer in ocs.send_all(absurd, good)]
     assert [answer["Result-Code"] for answer in answers] == [5002, 2001]
     assert ocs.available(BOB) == 9_900_000
+
+
+def test_a_client_that_names_no_unit_is_granted_the_one_the_rate_counts(tmp_path):
+    """A rating group of a data session that is priced by time (RFC 8506 A.9), asked for with an empty request."""
+    tariff = TARIFF + rate("data", "0.01", "1MB", "1/1", 10) + rate("data", "0.60", "60s", "1/1", 1)
+    ocs = Ocs(tmp_path, {ALICE: "10.00"}, tariff)
+
+    def ask(kind: str, number: int, group: int, **more) -> dict:
+        service = {"Rating-Group": group, "Requested-Service-Unit": {}, **more}
+        data = ccr(kind, number, ("Multiple-Services-Credit-Control", service), context="32251@3gpp.org")
+        (answer,) = ocs.send(data)["Multiple-Services-Credit-Control"]
+        return answer.get("Granted-Service-Unit")
+
+    assert ask("INITIAL_REQUEST", 0, 1) == {"CC-Time": 60}
+    assert ask("UPDATE_REQUEST", 1, 10) == {"CC-Total-Octets": 10_000_000}
+    ocs.clock.at(60)
+    assert ask("UPDATE_REQUEST", 2, 1, **dict([used(60)])) == {"CC-Time": 60}
+    assert ocs.available(ALICE) == 8_700_000
+    ocs.restart()
+    assert ask("UPDATE_REQUEST", 3, 1) == {"CC-Time": 60}  # the same line, not another
+    assert ocs.available(ALICE) == 8_700_000
