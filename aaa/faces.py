@@ -15,6 +15,7 @@ from aaa.entries import configured_clients, configured_peers
 from aaa.keys import Keys
 from aaa.node.directory import StoreDirectory
 from aaa.node.node import ChargingNode
+from aaa.ops.histogram import Histogram
 from aaa.provision.credentials import unsealed_nas
 from aaa.radius.server import RadiusServer
 from aaa.watch import Documents
@@ -58,7 +59,8 @@ class Faces:
         if role in ("all", "radius"):
             self.radius = RadiusServer(node, directory, clients, keys, is_serving=is_serving, on_error=on_error)
         if role in ("all", "diameter") and config.diameter.listen:
-            identity = DiameterSettings(config.diameter.origin_host or "", config.diameter.origin_realm or "")
+            host, realm = config.diameter.origin_host or "", config.diameter.origin_realm or ""
+            identity = DiameterSettings(host, realm, contexts=config.diameter.contexts)
             self.diameter = DiameterServer(node, directory, peers, keys, identity, on_error)
 
     def start(self, reactor: Any, inherited: Inherited | None = None) -> None:
@@ -137,6 +139,15 @@ class Faces:
     def diameter_counters(self) -> Mapping[tuple[str, ...], int]:
         """The Diameter face's counters; none without it."""
         return {} if self.diameter is None else self.diameter.counters
+
+    @property
+    def diameter_durations(self) -> Mapping[tuple[str, str], Histogram]:
+        """How long the Diameter face took to answer, by command and request type."""
+        return {} if self.diameter is None else self.diameter.service.durations
+
+    def connected(self) -> dict[tuple[str, str, str], int]:
+        """How many connections each Diameter peer has here: by Origin-Host, realm and address."""
+        return {} if self.diameter is None else self.diameter.connected()
 
 
 def listeners_of(config: Config, role: str) -> int:

@@ -28,6 +28,7 @@ from aaa.switches import Switches
 from aaa.watch import Watch
 
 ERRORS_KEPT = 10
+CONNECTED = "connected|"  # how the gauges of connections are named, before host, realm and address
 PARENT = -1  # the parent's place among the figures of its workers
 
 
@@ -88,7 +89,8 @@ class Report:
 
     def tell(self) -> None:
         """Tell the parent, or, as a parent, add the own figures to those of the workers."""
-        figures = told(self._own, {"lag": self.lag.histogram}, {})
+        connections = {CONNECTED + "|".join(who): float(count) for who, count in self._faces.connected().items()}
+        figures = told(self._own, {"lag": self.lag.histogram}, connections)
         if self._neighbours.group is not None:
             self._neighbours.group.total.heard(PARENT, figures)
         else:
@@ -112,6 +114,9 @@ class Report:
             outbox=counters["outbox"],
             switches=counters["switches"],
             bus=counters["bus"],
+            diameter=counters["diameter"],
+            diameter_up=self._up,
+            diameter_durations=self._faces.diameter_durations,
         )
 
     def listeners(self) -> list[str]:
@@ -134,12 +139,37 @@ class Report:
             "listeners_wanted": listeners_of(self.config, self._part.role),
             "clock_offset_us": self._watch.offset_us,
             "radius": _named(counters["radius"]),
+            "diameter": _named(counters["diameter"]),
+            "peers": self.connected(),
             "counters": _named(counters["node"]),
             "switches": _named(counters["switches"]),
             "outbox": _named(counters["outbox"]),
             **self._neighbours.describe(),
             "errors": list(self._errors),
         }
+
+    def connected(self) -> list[dict[str, Any]]:
+        """The connections of Diameter peers, to this process or to its workers."""
+        group = self._neighbours.group
+        found = self._faces.connected()
+        if group is not None:
+            told_of = group.total.gauges().items()
+            found = {
+                tuple(name.removeprefix(CONNECTED).split("|")): int(count)  # type: ignore[misc]
+                for name, count in told_of
+                if name.startswith(CONNECTED)
+            }
+        return [
+            {"origin_host": host, "realm": realm, "address": address, "connections": count}
+            for (host, realm, address), count in sorted(found.items())
+        ]
+
+    def _up(self) -> dict[str, int]:
+        """How many connections each peer has; 0 for a configured one that has none."""
+        found = {entry["origin_host"].lower(): 0 for entry in self.config.peer if entry["origin_host"] != "*"}
+        for one in self.connected():
+            found[one["origin_host"]] = found.get(one["origin_host"], 0) + one["connections"]
+        return found
 
     def _gauges(self) -> dict[str, float]:
         return {**self._neighbours.gauges(), "aaa_clock_offset_seconds": self._watch.offset_us / 1e6}

@@ -248,6 +248,7 @@ class Server:
             clock=system_clock,
             version=self._version,
             reload=lambda: self.control.call(self.reload).result(timeout=30),
+            disconnect_peer=lambda host: self.control.call(lambda: self.switches.leave(host)).result(timeout=30),
             check_nas=lambda document: nas_from(document, client_defaults(self.config)),
             consumers=self.store.consumers,
         )

@@ -52,6 +52,7 @@ class Switches:
         self._waiting: OrderedDict[str, Message] = OrderedDict()
         hub.handle("end", self._asked_to_end)
         hub.handle("taken", self._taken)
+        hub.handle("leave", lambda message: self._leave_here(str(message["host"])))
         hub.handle("extend", lambda message: self._extend_here(int(message["account"])))
 
     def end(self, session: Session) -> None:
@@ -74,6 +75,15 @@ class Switches:
             self._reactor.callLater(TAKEN_WITHIN_S, self._nobody_took, order["id"])
         else:
             self._last_resort(order)
+
+    def leave(self, origin_host: str) -> None:
+        """End the connections of a Diameter peer, wherever they are."""
+        self._hub.publish("leave", host=origin_host)
+        self._leave_here(origin_host)
+
+    def _leave_here(self, origin_host: str) -> None:
+        if self._diameter is not None:
+            self.counters["left", "diameter"] += self._diameter.disconnect(origin_host)
 
     def extend(self, account_id: int) -> None:
         """An account got money: have its running sessions ask anew, or be told, wherever they run."""

@@ -13,6 +13,7 @@ from aaa.api import (
     ledger,
     live,
     outbox,
+    peers,
     problems,
     rates,
     sessions,
@@ -28,7 +29,7 @@ from aaa.api.problems import MEDIA_TYPE, Refusal
 
 ROUTERS = tuple(
     module.router
-    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, outbox, system)
+    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, outbox, peers, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

@@ -65,6 +65,7 @@ class ApiContext:
         clock: Integer microseconds since the epoch.
         reload: Reads the configuration again; returns what needs a restart, raises ConfigError.
         started_us: When the process began.
+        disconnect_peer: Ends the connections of a Diameter peer by its Origin-Host.
         check_nas: Refuses a client document that the RADIUS face cannot use.
         consumers: Who is told that accounts were changed.
     """
@@ -77,6 +78,7 @@ class ApiContext:
     version: str
     started_us: int = 0
     reload: Callable[[], list[str]] | None = None
+    disconnect_peer: Callable[[str], None] | None = None
     check_nas: CheckNas | None = None
     consumers: tuple[Consumer, ...] = ()
     guesses: GuessLock = field(default_factory=GuessLock)

@@ -5,6 +5,7 @@ Rows of the store as the shapes people and machines read.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aaa.api import shapes
@@ -200,12 +201,23 @@ def nas(document: dict[str, Any], source: str) -> shapes.Nas:
     )
 
 
-def peer(document: dict[str, Any], source: str) -> shapes.Peer:
-    """A Diameter peer."""
+def peer(document: dict[str, Any], source: str, connected: Sequence[Mapping[str, Any]]) -> shapes.Peer:
+    """A Diameter peer with those of the open connections that are its own."""
+    host, realm = document["origin_host"], document["realm"]
+    own = [
+        shapes.PeerConnection(
+            origin_host=one["origin_host"],
+            address=one["address"],
+            connections=one["connections"],
+        )
+        for one in connected
+        if host in ("*", one["origin_host"]) and realm in ("*", one["realm"])
+    ]
     return shapes.Peer(
-        origin_host=document["origin_host"],
-        realm=document["realm"],
+        origin_host=host,
+        realm=realm,
         source=source,
+        connections=own,
         settings={key: value for key, value in document.items() if key not in ("origin_host", "realm")},
     )
 

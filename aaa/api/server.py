@@ -139,6 +139,7 @@ def start_api(
     clock: Callable[[], int],
     version: str,
     reload: Callable[[], list[str]] | None = None,
+    disconnect_peer: Callable[[str], None] | None = None,
     check_nas: CheckNas | None = None,
     consumers: tuple[Consumer, ...] = (),
 ) -> ApiServer:
@@ -148,6 +149,7 @@ def start_api(
     Args:
         clock: Integer microseconds since the epoch.
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
+        disconnect_peer: Ends the connections of a Diameter peer.
         check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
         consumers: Who is told that accounts were changed.
 
@@ -165,6 +167,7 @@ def start_api(
         version=version,
         started_us=clock(),
         reload=reload,
+        disconnect_peer=disconnect_peer,
         check_nas=check_nas,
         consumers=consumers,
     )

@@ -224,12 +224,21 @@ class Nas(BaseModel):
     settings: dict[str, object]
 
 
+class PeerConnection(BaseModel):
+    """The open connections of a Diameter host from one address."""
+
+    origin_host: str
+    address: str
+    connections: int
+
+
 class Peer(BaseModel):
-    """A Diameter peer."""
+    """A Diameter peer; an entry for all hosts of a realm has the connections of every one."""
 
     origin_host: str
     realm: str
-    source: str
+    source: str = Field(description="config or store")
+    connections: list[PeerConnection]
     settings: dict[str, object]
 
 

@@ -1,5 +1,5 @@
 """
-The server itself: health, status, drain, reload; its clients and peers; the audit log.
+The server itself: health, status, drain, reload; its clients; the audit log.
 """
 
 from __future__ import annotations
@@ -127,14 +127,6 @@ def show_nas(context: Context, name: str) -> shapes.Nas:
         if nas.name == name:
             return nas
     raise not_found("nas", name)
-
-
-@router.get("/v1/peers", dependencies=[READ])
-def list_peers(context: Context) -> Page[shapes.Peer]:
-    """Diameter peers of the configuration and of the store."""
-    with context.read() as connection:
-        stored = [present.peer(json.loads(row.document), "store") for row in read.peers(connection)]
-    return Page(items=[present.peer(document, "config") for document in context.config.peer] + stored)
 
 
 @router.get("/v1/audit", dependencies=[READ])

@@ -116,6 +116,7 @@ class PeerTable(Table):
     redirect_to: Text | None = None
     restriction_filters: Annotated[list[Text], Field(max_length=16)] | None = None
     filter_ids: Annotated[list[Text], Field(max_length=16)] | None = None
+    failure_handling: Literal["terminate", "continue", "retry_and_terminate"] | None = None
     quota_holding_time: Seconds | None = None
     time_quota_threshold: Seconds | None = None
     volume_quota_threshold: Octets | None = None

@@ -53,6 +53,7 @@ class Diameter(Table):
     origin_host: Name | None = None
     origin_realm: Name | None = None
     listen: tuple[Text, ...] = ()
+    contexts: dict[Text, Literal["voice", "data", "message", "event"]] = Field(default_factory=dict)
 
 
 class Api(Table):

@@ -18,7 +18,7 @@ from aaa.diameter.codec import ERROR, PROXIABLE, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peer import Identity
 from aaa.diameter.terms import Terms
-from aaa.diameter.units import granted, money, ntp_time
+from aaa.diameter.units import UNIT_OF, USUAL_AVP, granted, money, ntp_time
 from aaa.engine.model import Ack, Action, Answer, Denial, Grant, LineDenial, LineGrant, Outcome, Reason
 
 CODE_OF = {
@@ -86,7 +86,9 @@ def refusal(message: Message, identity: Identity, code: int, failed: bytes = b""
             body += [codec.avp(key, one.payload) for one in message.every(key)[:1]]
     if failed:
         body.append(codec.avp(n.FAILED_AVP, failed))
-    return _message(message, body, is_error)
+    body.append(codec.copied(message, n.PROXY_INFO))
+    flags = message.flags & PROXIABLE | (ERROR if is_error else 0)
+    return codec.message(flags, message.command, message.application, message.hop_by_hop, message.end_to_end, body)
 
 
 def of_invalid(message: Message, identity: Identity, error: Invalid) -> bytes:
@@ -219,7 +221,9 @@ def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, curre
         return codec.u32(n.VALIDITY_TIME, asked.validity_s) + terms.final
     if not isinstance(given, LineGrant) or given.is_free:
         return b""
-    written = granted(line.code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
+    unit = given.key.unit  # another than was thought of when the client left it open
+    code = line.code if UNIT_OF[line.code] == unit else USUAL_AVP[unit]
+    written = granted(code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
     return written + terms.of_quota(given.key.unit, given.told, given.is_final)
 
 
@@ -271,12 +275,22 @@ def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]
         _APPLICATION,
         codec.u32(n.CC_REQUEST_TYPE, ccr.kind),
         codec.u32(n.CC_REQUEST_NUMBER, ccr.number),
-        *[codec.avp(n.CC_SUB_SESSION_ID, one.payload) for one in message.every(n.CC_SUB_SESSION_ID)],
-        *extra,
     ]
+    if ccr.sub_session is not None:
+        body.append(codec.u64(n.CC_SUB_SESSION_ID, ccr.sub_session))
+    body += extra
     if ccr.kind == INITIAL and code == codec.SUCCESS:
-        body.append(_FAILOVER)
-    return _message(message, body, is_error=False)
+        body += (_FAILOVER, asked.terms.failure)
+    body.append(ccr.proxies)
+    return codec.message(
+        message.flags & PROXIABLE, message.command, message.application, message.hop_by_hop, message.end_to_end, body
+    )
+
+
+def result_in(message: Message) -> int:
+    """The Result-Code of an answer that was received; 0 when it has none."""
+    found = message.first(n.RESULT_CODE)
+    return int.from_bytes(found.payload, "big") if found else 0
 
 
 def result_of(data: bytes) -> int:
@@ -286,12 +300,6 @@ def result_of(data: bytes) -> int:
         length = int.from_bytes(data[at + 5 : at + 8], "big")
         at += length + (-length & 3)
     return int.from_bytes(data[at + 8 : at + 12], "big")
-
-
-def _message(message: Message, body: list[bytes], is_error: bool) -> bytes:
-    body += [codec.avp(n.PROXY_INFO, one.payload) for one in message.every(n.PROXY_INFO)]
-    flags = message.flags & PROXIABLE | (ERROR if is_error else 0)
-    return codec.message(flags, message.command, message.application, message.hop_by_hop, message.end_to_end, body)
 
 
 ACTIONS = (Action.DEBIT, Action.REFUND, Action.CHECK_BALANCE, Action.PRICE_ENQUIRY)

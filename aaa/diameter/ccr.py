@@ -7,8 +7,11 @@ Everything else is refused with the AVP that is wrong.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -17,6 +20,8 @@ from aaa.diameter.dictionary import DEFINITIONS
 from aaa.diameter.units import Amount, amounts, tariff_change_usage, time_of
 
 INITIAL, UPDATE, TERMINATION, EVENT = 1, 2, 3, 4
+REMEMBERED_OCTETS = 512
+Value = TypeVar("Value")
 _NEEDED = (
     n.SESSION_ID,
     n.ORIGIN_HOST,
@@ -56,6 +61,7 @@ _NEVER = frozenset(
     )
 )
 _RANGES = {n.CC_REQUEST_TYPE: range(1, 5), n.REQUESTED_ACTION: range(4), n.MULTIPLE_SERVICES_INDICATOR: range(2)}
+_UNRULED = frozenset(DEFINITIONS) - _NEVER - frozenset(_RANGES)
 _DIGESTED = frozenset(
     (
         n.CC_REQUEST_TYPE,
@@ -74,6 +80,7 @@ _DIGESTED = frozenset(
 )
 _IDENTITY_TYPES = {0: "e164", 1: "imsi", 2: "sip_uri", 3: "nai", 4: "private"}
 _EXTENSIONS = {660: "e164", 661: "imsi", 662: "sip_uri", 663: "nai", 664: "private"}
+_KEY_AND_SIZE = struct.Struct(">QI")
 _PLACED = n.TARIFF_CHANGE_USAGE.to_bytes(4, "big")  # may stand for something else, too: then nothing is placed
 
 
@@ -116,6 +123,8 @@ class Ccr(NamedTuple):
     refunds: bytes
     digest: str
     state_id: int  # Origin-State-Id; 0: not told
+    sub_session: int | None
+    proxies: bytes  # every Proxy-Info, encoded
 
     @property
     def is_retransmitted(self) -> bool:
@@ -135,29 +144,28 @@ def read(message: Message) -> Ccr:
         raise codec.missing(n.REQUESTED_ACTION)
     identities: list[tuple[str, str]] = []
     asks: list[Ask] = []
-    level: list[Avp] = []
-    digest = blake2b(digest_size=8)
+    digested: list[bytes] = []
     for one in message.avps:
-        key = one.key
-        if key in _DIGESTED:
-            digest.update(b"%d:%d:" % (key, len(one.payload)) + one.payload)
+        key, _, payload = one
+        if key not in _DIGESTED:
+            continue
+        digested += (_KEY_AND_SIZE.pack(key, len(payload)), payload)
         if key == n.MULTIPLE_SERVICES_CREDIT_CONTROL:
             asks.append(_ask(codec.group(one), one, kind))
         elif key in (n.SUBSCRIPTION_ID, n.SUBSCRIPTION_ID_EXTENSION):
-            identities.append(_identity(one))
-        else:
-            level.append(one)
+            identities.append(_remembered(_identity, _identity_again, one))
     is_multiple = bool(asks)
     _check_keys(asks)
     if not is_multiple:
-        ask = _ask(tuple(level), None, kind)
+        ask = _ask(message.avps, None, kind)
         if kind in (INITIAL, EVENT) or ask.requested is not None or ask.used:
             asks.append(ask)
-    party = _parties(first.get(n.SERVICE_INFORMATION))
-    digest.update(party.called.encode())
-    user_name = message.text(n.USER_NAME)
+    information = first.get(n.SERVICE_INFORMATION)
+    party = _NOBODY if information is None else _remembered(_parties, _parties_again, information)
+    digested.append(party.called.encode())
     if not identities:
-        identities = party.identities or ([("nai", user_name)] if user_name else [])
+        user_name = message.text(n.USER_NAME)
+        identities = list(party.identities) or ([("nai", user_name)] if user_name else [])
     return Ccr(
         message,
         _text(first[n.SESSION_ID]),
@@ -174,8 +182,10 @@ def read(message: Message) -> Ccr:
         party.called,
         _event_us(first.get(n.EVENT_TIMESTAMP)),
         first[n.REFUND_INFORMATION].payload if n.REFUND_INFORMATION in first else b"",
-        digest.hexdigest(),
+        blake2b(b"".join(digested), digest_size=8).hexdigest(),
         codec.read_u32(first[n.ORIGIN_STATE_ID]) if n.ORIGIN_STATE_ID in first else 0,
+        codec.read_u64(first[n.CC_SUB_SESSION_ID]) if n.CC_SUB_SESSION_ID in first else None,
+        codec.copied(message, n.PROXY_INFO) if n.PROXY_INFO in first else b"",
     )
 
 
@@ -183,12 +193,14 @@ def _checked(message: Message) -> dict[int, Avp]:
     """The first AVP of each key, once the command's rules are kept."""
     first: dict[int, Avp] = {}
     for one in message.avps:
-        key = one.key
+        key = one[0]
         if key in first:
             if key in _ONCE:
                 raise Invalid(codec.AVP_OCCURS_TOO_MANY_TIMES, one.encoded())
             continue
         first[key] = one
+        if key in _UNRULED:
+            continue
         if key in _NEVER:
             raise Invalid(codec.AVP_NOT_ALLOWED, one.encoded())
         if key not in DEFINITIONS and one.flags & codec.MANDATORY:
@@ -228,9 +240,9 @@ def _ask(inner: tuple[Avp, ...], outer: Avp | None, kind: int) -> Ask:
             service_ids.append(codec.read_u32(one))
             echo.append(codec.u32(n.SERVICE_IDENTIFIER, service_ids[-1]))
         elif key == n.REQUESTED_SERVICE_UNIT:
-            requested = tuple(amounts(one))
+            requested = _remembered(amounts, _amounts_again, one)
         elif key == n.USED_SERVICE_UNIT:
-            found = amounts(one)
+            found = _remembered(amounts, _amounts_again, one)
             used += found
             if _PLACED in one.payload:
                 sides[tariff_change_usage(one)].extend(found)
@@ -280,18 +292,16 @@ def _identity(outer: Avp) -> tuple[str, str]:
 
 
 class _Parties(NamedTuple):
-    identities: list[tuple[str, str]]
+    identities: tuple[tuple[str, str], ...]
     calling: str
     called: str
 
 
-_NOBODY = _Parties([], "", "")
+_NOBODY = _Parties((), "", "")
 
 
-def _parties(information: Avp | None) -> _Parties:
+def _parties(information: Avp) -> _Parties:
     """Who calls whom, from Service-Information; what is unknown or broken in it is passed over."""
-    if information is None:
-        return _NOBODY
     identities: list[tuple[str, str]] = []
     calling = called = ""
     for outer in codec.group(information):
@@ -306,7 +316,7 @@ def _parties(information: Avp | None) -> _Parties:
             called = _recipient(outer)
         elif outer.key == n.PS_INFORMATION:
             called = next((_text(one) for one in codec.group(outer) if one.key == n.CALLED_STATION_ID), "")
-    return _Parties(identities, calling, called)
+    return _Parties(tuple(identities), calling, called)
 
 
 def _recipient(outer: Avp) -> str:
@@ -321,6 +331,17 @@ def _recipient(outer: Avp) -> str:
                 if one.key == n.ADDRESS_DATA:
                     return _text(one)
     return ""
+
+
+# The requests of a session repeat who it is about and how much is asked for, octet for octet.
+_parties_again = lru_cache(maxsize=8_192)(_parties)
+_identity_again = lru_cache(maxsize=8_192)(_identity)
+_amounts_again = lru_cache(maxsize=1_024)(amounts)
+
+
+def _remembered(function: Callable[[Avp], Value], again: Callable[[Avp], Value], one: Avp) -> Value:
+    """What a function makes of an AVP, remembered when it is short enough to keep."""
+    return again(one) if len(one[2]) <= REMEMBERED_OCTETS else function(one)
 
 
 def _text(one: Avp) -> str:

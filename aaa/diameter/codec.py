@@ -18,12 +18,15 @@ HEADER = struct.Struct(">IIIII")
 HEADER_SIZE = 20
 REQUEST, PROXIABLE, ERROR, RETRANSMITTED = 0x80, 0x40, 0x20, 0x10
 VENDOR_FLAG, MANDATORY = 0x80, 0x40
+_VENDOR_BIT = VENDOR_FLAG << 24
 AVPS_MAX = 4096
 _AVP = struct.Struct(">II")
 _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 _U64 = struct.Struct(">Q")
 _I64 = struct.Struct(">q")
+_U32_AVP = struct.Struct(">III")
+_U64_AVP = struct.Struct(">IIQ")
 _PADS = (b"", b"\0\0\0", b"\0\0", b"\0")
 
 SUCCESS = 2001
@@ -149,31 +152,29 @@ def group(outer: Avp) -> tuple[Avp, ...]:
 
 
 def _read(data: bytes, at: int, found: list[Avp]) -> None:
+    """Read AVPs from a position, a multiple of four, to the end."""
     end = len(data)
-    sizes = FIXED_SIZES
+    unpack, size_of, append, make = _AVP.unpack_from, FIXED_SIZES.get, found.append, tuple.__new__
     while at < end:
         if end - at < 8:
             raise Invalid(INVALID_AVP_LENGTH, b"", "stray octets")
-        code, flags_length = _AVP.unpack_from(data, at)
-        length = flags_length & 0xFFFFFF
-        flags = flags_length >> 24
+        key, word = unpack(data, at)
+        stop = at + (word & 0xFFFFFF)
         body = at + 8
-        key = code
-        if flags & VENDOR_FLAG:
-            if end - at < 12 or length < 12:
-                raise Invalid(INVALID_AVP_LENGTH, _example(code, flags), "shorter than its header")
-            key = _U32.unpack_from(data, body)[0] << 32 | code
-            body = at + 12
-        stop = at + length
-        if length < 8 or stop > end:
-            raise Invalid(INVALID_AVP_LENGTH, _example(key, flags), "length beyond its container")
-        size = sizes.get(key)
+        if word & _VENDOR_BIT:
+            if end - at < 12 or stop < at + 12:
+                raise Invalid(INVALID_AVP_LENGTH, _example(key, word >> 24), "shorter than its header")
+            key |= _U32.unpack_from(data, body)[0] << 32
+            body += 4
+        if stop < body or stop > end:
+            raise Invalid(INVALID_AVP_LENGTH, _example(key, word >> 24), "length beyond its container")
+        size = size_of(key)
         if size is not None and stop - body != size:
-            raise Invalid(INVALID_AVP_LENGTH, _example(key, flags), "wrong size for its type")
-        found.append(Avp(key, flags, data[body:stop]))
-        if len(found) > AVPS_MAX:
-            raise Invalid(UNABLE_TO_COMPLY, b"", "too many AVPs")
-        at = stop + (-stop & 3 if at & 3 == 0 else -length & 3)
+            raise Invalid(INVALID_AVP_LENGTH, _example(key, word >> 24), "wrong size for its type")
+        append(make(Avp, (key, word >> 24, data[body:stop])))
+        at = stop + 3 & -4
+    if len(found) > AVPS_MAX:
+        raise Invalid(UNABLE_TO_COMPLY, b"", "too many AVPs")
 
 
 def _example(key: int, flags: int) -> bytes:
@@ -195,9 +196,16 @@ def avp(code: int, payload: bytes, flags: int = MANDATORY, vendor: int = 0) -> b
     return head + payload + _PADS[len(payload) & 3]
 
 
+def copied(message: Message, key: int) -> bytes:
+    """Every AVP of a key, written for an answer."""
+    return b"".join([avp(key, one.payload) for one in message.every(key)])
+
+
 def u32(code: int, number: int, flags: int = MANDATORY, vendor: int = 0) -> bytes:
     """Write an AVP of type Unsigned32, Enumerated or Time."""
-    return avp(code, _U32.pack(number), flags, vendor)
+    if vendor:
+        return avp(code, _U32.pack(number), flags, vendor)
+    return _U32_AVP.pack(code, flags << 24 | 12, number)
 
 
 def i32(code: int, number: int) -> bytes:
@@ -207,7 +215,7 @@ def i32(code: int, number: int) -> bytes:
 
 def u64(code: int, number: int) -> bytes:
     """Write an AVP of type Unsigned64."""
-    return avp(code, _U64.pack(number))
+    return _U64_AVP.pack(code, MANDATORY << 24 | 16, number)
 
 
 def i64(code: int, number: int) -> bytes:

@@ -5,6 +5,7 @@ From a CCR to an engine command: which service, which lines, who pays, which ses
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -70,8 +71,7 @@ def session_key(ccr: Ccr) -> str:
 
     Sub-sessions are sessions of their own: each has its request numbers and its end (RFC 8506 5.1).
     """
-    sub_session = ccr.message.first(n.CC_SUB_SESSION_ID)
-    part = "" if sub_session is None else f"|~s{codec.read_u64(sub_session)}"
+    part = "" if ccr.sub_session is None else f"|~s{ccr.sub_session}"
     return f"d|{ccr.origin_host}|{ccr.session_id}{part}"
 
 
@@ -157,6 +157,10 @@ def command(asked: Asked, peer: Peer, service: str, key: str, now: int, has_paye
     event_us = ccr.event_us if now - EARLY_US <= ccr.event_us <= now + AHEAD_US else 0
     lines = tuple(_request(line, ccr, peer, service) for line in asked.lines)
     _check_allowed(ccr, lines, peer)
+    identity = Identity(str(ccr.number), ccr.digest, ccr.number, ccr.is_retransmitted)
+    if ccr.kind == UPDATE or (ccr.kind == TERMINATION and not has_payer):
+        make = Update if ccr.kind == UPDATE else End
+        return make(key, identity, lines, ccr.origin_host, event_us=event_us)
     caller = normalise(ccr.calling, peer.numbers) if ccr.calling else ""
     payer = ccr.identities[0][1] if ccr.identities else ""
     if ccr.kind == EVENT:
@@ -175,10 +179,6 @@ def command(asked: Asked, peer: Peer, service: str, key: str, now: int, has_paye
             event_us=event_us,
             refunds=_refunded(ccr) if action is Action.REFUND else "",
         )
-    identity = Identity(str(ccr.number), ccr.digest, ccr.number, ccr.is_retransmitted)
-    if ccr.kind == UPDATE or (ccr.kind == TERMINATION and not has_payer):
-        make = Update if ccr.kind == UPDATE else End
-        return make(key, identity, lines, ccr.origin_host, event_us=event_us)
     begin = Begin(
         key,
         identity._replace(digest=f"{ccr.digest}:{ccr.message.end_to_end:08x}"),
@@ -197,6 +197,10 @@ def command(asked: Asked, peer: Peer, service: str, key: str, now: int, has_paye
     return begin
 
 
+# A call names the same party in each of its requests.
+_normalised = lru_cache(maxsize=16_384)(normalise)
+
+
 def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
     ask = line.ask
     unit = UNIT_OF[line.code]
@@ -210,7 +214,7 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
         received = destination = _CURRENCY_OF.get(currency, str(currency)) if currency else ""
     else:
         received = called
-        destination = normalise(called, peer.numbers) if called else ""
+        destination = _normalised(called, peer.numbers) if called else ""
     if unit == "events" and service == "voice":
         service = "message"  # what is counted, not timed, under an IMS context is a message (TS 32.260)
     key = ChargeKey(service, ask.rating_group, ask.service_ids, unit)
@@ -218,7 +222,10 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
     is_bare = ask.outer is None and not ask.echo
     before, after = total(ask.before, unit) or 0, total(ask.after, unit) or 0
     has_room = ask.outer is not None
-    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare, before, after, has_room)
+    is_open = line.wants_quota and not ask.requested and not ask.used
+    return LineRequest(
+        key, usage, line.wants_quota, requested, destination, received, is_bare, before, after, is_open, has_room
+    )
 
 
 def _check_allowed(ccr: Ccr, lines: tuple[LineRequest, ...], peer: Peer) -> None:

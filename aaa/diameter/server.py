@@ -8,6 +8,7 @@ and committed together; every connection is written once per turn.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import uniform
@@ -18,16 +19,19 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from aaa.diameter.cca import result_in
 from aaa.diameter.listen import endpoint
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Identity, Opened, PeerMachine, Requested, State, Timers
 from aaa.diameter.peers import Peer, Peers
-from aaa.diameter.service import DiameterService, InOrder
+from aaa.diameter.service import OTHER, DiameterService, InOrder
+from aaa.diameter.text import COMMANDS
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 
 REBOOTING = 0
 CONNECTIONS_MAX = 1_024
+TIMEOUT = "timeout"
 SENT_LATER_MAX = 4 << 20  # octets a slow reader may leave unread
 
 
@@ -81,7 +85,10 @@ class DiameterServer:
 
     @property
     def counters(self) -> dict[tuple[str, ...], int]:
-        """Requests and responses by Origin-Host and command or Result-Code; connections by how they ended."""
+        """
+        (messages, peer, command, in or out, Result-Code) of requests and their answers, both ways, and
+        (connections, peer, how they began or ended); a peer that is none is nameless.
+        """
         return self.service.counters
 
     @property
@@ -89,13 +96,13 @@ class DiameterServer:
         """The addresses that are served."""
         return [("diameter", (port.getHost().host, port.getHost().port)) for port in self._ports]
 
-    def connected(self) -> list[dict[str, Any]]:
-        """The open connections: peer, address, since when it is waiting for how many answers."""
-        return [
-            {"origin_host": one.origin_host, "address": one.address, "waiting": len(one.answers)}
-            for one in self.connections
-            if one.machine.state is State.OPEN
-        ]
+    def connected(self) -> dict[tuple[str, str, str], int]:
+        """How many open connections there are by Origin-Host, realm and address."""
+        found: Counter[tuple[str, str, str]] = Counter()
+        for one in list(self.connections):
+            if one.machine.state is State.OPEN:
+                found[one.origin_host, one.machine.origin_realm, one.address] += 1
+        return found
 
     def start(self, reactor: Any, listen: Sequence[str]) -> None:
         """
@@ -186,7 +193,7 @@ class _ConnectionFactory(Factory):
     def buildProtocol(self, addr: Any) -> Connection | None:
         server = self._server
         if len(server.connections) >= server.settings.connections_max or not server.peers.admits(addr.host):
-            server.counters["connections", addr.host, "refused"] += 1
+            server.counters["connections", "", "refused"] += 1
             return None
         return Connection(server, addr.host)
 
@@ -300,11 +307,13 @@ class Connection(Protocol):
                 server.arrived()
             elif isinstance(event, Opened):
                 server.counters["connections", event.origin_host, "opened"] += 1
-                service.in_state(event.origin_host, event.state_id)
+                service.joined(self, self.machine.origin_realm, event.state_id)
             elif isinstance(event, Closed):
-                server.counters["connections", self.origin_host or self.address, event.reason] += 1
+                server.counters["connections", self.origin_host, event.reason] += 1
             elif isinstance(event, Answered):
-                server.counters["answers", self.origin_host, "timeout" if event.message is None else "came"] += 1
+                code = TIMEOUT if event.message is None else str(result_in(event.message))
+                name = COMMANDS.get(event.command, OTHER)
+                server.counters["messages", self.origin_host, name, "in", code] += 1
         server.touched(self)
         self._arm()
 

@@ -9,7 +9,7 @@ one's id: the way there is in the store, and remembered here to save the detour.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol, TypeVar
@@ -32,13 +32,18 @@ from aaa.diameter.credit_control import (
 )
 from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer
+from aaa.diameter.text import COMMANDS
+from aaa.diameter.units import SECOND_US
 from aaa.engine.model import REPLACED, Ack, Answer, Denial, End, Expire, Outcome, Reason
 from aaa.engine.model import Identity as EngineIdentity
 from aaa.engine.ports import Directory, Node, Subscriber
+from aaa.ops.histogram import Histogram
 
 WAITING_MAX = 4_096
 REMEMBERED_MAX = 200_000
 REUSES_MAX = 16
+OTHER = "other"
+KINDS = {b"\0\0\0\1": "initial", b"\0\0\0\2": "update", b"\0\0\0\3": "termination", b"\0\0\0\4": "event"}
 NEVER_REPORTED = 1 << 32  # beyond every CC-Request-Number
 
 Reply = Callable[[bytes], None]
@@ -101,10 +106,12 @@ class DiameterService:
         self.directory = directory
         self.identity = identity
         self.counters: Counter[tuple[str, ...]] = Counter()
+        self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)  # by command, request type
         self._contexts = {**CONTEXTS, **(contexts or {})}
         self._on_error = on_error or _raised
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
         self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
         self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
 
@@ -117,8 +124,8 @@ class DiameterService:
             reply: Gets the answer, now or after a commit.
         """
         host = link.origin_host
-        self.counters["requests", host, str(message.command)] += 1
-        counted = partial(self._reply, host, reply)
+        self.counters["messages", host, COMMANDS.get(message.command, OTHER), "in", ""] += 1
+        counted = partial(self._reply, host, message, self.node.now_us(), reply)
         try:
             self._checked(message)
             if waiting > WAITING_MAX:
@@ -156,8 +163,15 @@ class DiameterService:
         """Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed."""
         return self._ask(key, n.RE_AUTH, codec.u32(n.RE_AUTH_REQUEST_TYPE, 0))
 
+    def joined(self, link: Link, realm: str, state_id: int) -> None:
+        """A connection is open; `state_id` is the Origin-State-Id its CER told, or 0."""
+        _put(self._hosts, link.origin_host, (link, realm))
+        self.in_state(link.origin_host, state_id)
+
     def forget(self, link: Link) -> None:
         """A connection is gone."""
+        if self._hosts.get(link.origin_host, (None,))[0] is link:
+            del self._hosts[link.origin_host]
         self._links = {name: known for name, known in self._links.items() if known[0] is not link}
 
     # -- requests ---------------------------------------------------------------------------------
@@ -312,15 +326,20 @@ class DiameterService:
             reply(refusal(wanted.ccr.message, self.identity, codec.UNABLE_TO_COMPLY))
             self._on_error(error)
 
-    def _reply(self, host: str, reply: Reply, data: bytes) -> None:
-        self.counters["responses", host, str(result_of(data))] += 1
+    def _reply(self, host: str, message: Message, since_us: int, reply: Reply, data: bytes) -> None:
+        name = COMMANDS.get(message.command, OTHER)
+        self.counters["messages", host, name, "out", str(result_of(data))] += 1
+        kind = message.first(n.CC_REQUEST_TYPE)
+        took_s = (self.node.now_us() - since_us) / SECOND_US
+        self.durations[name, KINDS.get(kind.payload, OTHER) if kind else ""].observe(took_s)
         reply(data)
 
     # -- requests of ours -------------------------------------------------------------------------
 
     def _ask(self, key: str, number: int, extra: bytes) -> bool:
         host, session_id, part = session_of(key)
-        known = self._links.get(_first_name(key, part))
+        # The way its last request came, which may lead through relays; else straight to its host.
+        known = self._links.get(_first_name(key, part)) or self._hosts.get(host)
         if known is None:
             return False
         if part is not None:
@@ -334,7 +353,7 @@ class DiameterService:
             codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL),
             extra,
         )
-        self.counters["asked", host, str(number)] += 1
+        self.counters["messages", link.origin_host, COMMANDS[number], "out", ""] += 1
         return link.request(number, b"".join(body))
 
 

@@ -18,6 +18,7 @@ from aaa.errors import ConfigError
 TERMINATE, REDIRECT, RESTRICT = 0, 1, 2
 _ACTIONS = {"terminate": TERMINATE, "redirect": REDIRECT, "restrict": RESTRICT}
 _IPV4, _IPV6, _URL, _SIP_URI = range(4)
+_HANDLING = {"terminate": 0, "continue": 1, "retry_and_terminate": 2}
 _BITS = 0xFFFFFFFF
 
 
@@ -36,6 +37,7 @@ class Terms(NamedTuple):
     threshold_s: int | None = None
     threshold_octets: int | None = None
     low_balance_micro: int | None = None
+    failure: bytes = b""  # Credit-Control-Failure-Handling, told when a session begins
 
     def of_quota(self, unit: str, told: int, is_final: bool) -> bytes:
         """What stands beside granted units: when they lapse, when to ask for more; nothing earlier than half used."""
@@ -84,7 +86,7 @@ def terms_from(document: Mapping[str, Any]) -> Terms:
     inner += [codec.text(n.RESTRICTION_FILTER_RULE, rule) for rule in rules]
     inner += [codec.text(n.FILTER_ID, one) for one in filters]
     holding_s = document.get("quota_holding_time")
-    holding = b""
+    holding, handling = b"", document.get("failure_handling")
     if holding_s is not None:
         holding = codec.u32(n.QUOTA_HOLDING_TIME & _BITS, holding_s, 0, VENDOR_3GPP)
     return Terms(
@@ -94,6 +96,7 @@ def terms_from(document: Mapping[str, Any]) -> Terms:
         threshold_s=document.get("time_quota_threshold"),
         threshold_octets=document.get("volume_quota_threshold"),
         low_balance_micro=document.get("low_balance"),
+        failure=b"" if handling is None else codec.u32(n.CREDIT_CONTROL_FAILURE_HANDLING, _HANDLING[handling]),
     )
 
 

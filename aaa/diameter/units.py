@@ -28,6 +28,7 @@ _NTP_UNIX_S = 2_208_988_800
 _NTP_ERA_S = 1 << 32
 EXPONENT_MAX = 9
 UNITS_MAX = 1 << 50  # a petabyte: more in one report is a broken counter
+EVENTS_MAX = 1_000_000_000
 MONEY_MAX_MICRO = 1 << 60
 CURRENCIES = {
     "EUR": 978, "USD": 840, "GBP": 826, "CHF": 756, "SEK": 752, "NOK": 578, "DKK": 208, "PLN": 985, "CZK": 203,
@@ -47,7 +48,7 @@ class Amount(NamedTuple):
     currency: int = 0
 
 
-def amounts(outer: Avp) -> list[Amount]:
+def amounts(outer: Avp) -> tuple[Amount, ...]:
     """
     The units in a Requested- or Used-Service-Unit; total octets stand before their two halves.
 
@@ -60,13 +61,13 @@ def amounts(outer: Avp) -> list[Amount]:
             found[n.CC_MONEY] = _money(one)
         elif one.key in UNIT_OF:
             units = codec.read_u32(one) if one.key == n.CC_TIME else codec.read_u64(one)
-            if units > UNITS_MAX:
+            if units > (EVENTS_MAX if one.key == n.CC_SERVICE_SPECIFIC_UNITS else UNITS_MAX):
                 raise Invalid(codec.INVALID_AVP_VALUE, one.encoded(), "more units than there can be")
             found[one.key] = Amount(one.key, units)
     if n.CC_TOTAL_OCTETS in found:
         found.pop(n.CC_INPUT_OCTETS, None)
         found.pop(n.CC_OUTPUT_OCTETS, None)
-    return list(found.values())
+    return tuple(found.values())
 
 
 def tariff_change_usage(outer: Avp) -> int:
@@ -88,7 +89,7 @@ def tariff_change_usage(outer: Avp) -> int:
 def total(found: Sequence[Amount], unit: str) -> int | None:
     """The sum of one kind of unit, or None when there is none."""
     of_unit = [amount.units for amount in found if UNIT_OF[amount.code] == unit]
-    return sum(of_unit) if of_unit else None
+    return min(sum(of_unit), MONEY_MAX_MICRO) if of_unit else None
 
 
 def _money(outer: Avp) -> Amount:
@@ -145,6 +146,8 @@ def ntp_time(at_us: int) -> int:
 def money(micro: int, currency: str) -> bytes:
     """Write Unit-Value and Currency-Code, with as few digits as are exact."""
     exponent = -MICRO_DIGITS
+    if micro % 10_000 == 0:
+        micro, exponent = micro // 10_000, -2
     while micro % 10 == 0 and exponent < 0:
         micro //= 10
         exponent += 1

@@ -173,6 +173,10 @@ def line_head(
         return Reason.NO_TARIFF
     key = request.key
     plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, key.unit, now)
+    if plan is None and request.is_open:
+        plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, "", now)
+        if plan is not None:
+            key = key._replace(unit=plan.unit)
     if plan is None:
         return Reason.UNKNOWN_DESTINATION
     refusal = refused_destination(account, plan)

@@ -36,6 +36,7 @@ from aaa.engine.settle import Reports, line_of, overspent, settled
 from aaa.engine.sums import moved
 from aaa.engine.update import ack, repeated, replaced, with_aliases
 
+USED_MAX = 1 << 62  # what a record can hold
 ORPHAN = "orphan"  # the cause of a session that was never announced
 
 
@@ -201,7 +202,7 @@ def _numbered_orphan(
     Money: an End posts the charge.
     """
     event_us = command.event_us or now
-    used = sum(request.usage.units for request in command.lines if request.usage is not None)
+    used = min(USED_MAX, sum(request.usage.units for request in command.lines if request.usage is not None))
     if not used:
         return NOTHING, Ack(Outcome.UNKNOWN)
     if isinstance(command, End) and begin is not None and accounts:

@@ -295,6 +295,7 @@ class LineRequest(NamedTuple):
     is_bare: bool = False  # names no service: means the session's only line, if it has but one of its unit
     before: int = 0  # of the usage, what the client places before the last price change it was told of
     after: int = 0  # and what it places behind it
+    is_open: bool = False  # the client names no unit: a rate in another one counts it
     splits: bool = False  # the answer has room for a quota on either side of a price change
     at_us: int = 0  # an instant in the price period that is meant; 0: the latest
 

@@ -134,10 +134,15 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
     for line in reversed(lines):
         if line.head.key == key and (not request.at_us or is_in(line, request.at_us)):
             return line
+    if request.is_open:
+        for line in reversed(lines):
+            if line.head.key.unit != key.unit and line.head.key._replace(unit=key.unit) == key:
+                return line
     if key.service_ids and key.rating_group is not None and not request.wants_quota:
         # Services of a rating group may draw on a quota another of them was granted (RFC 8506 8.16, A.9).
         for line in reversed(lines):
-            if line.head.key._replace(service_ids=key.service_ids) == key:
+            own = line.head.key
+            if own.service_ids != key.service_ids and own._replace(service_ids=key.service_ids) == key:
                 return line
     if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
         return lines[0]

@@ -158,10 +158,10 @@ class ChargingNode:
         if state_id <= self.epoch(identity):
             return
         try:
-            self._epochs.update(self.store.epochs())
+            before = self.store.epochs().get(identity, (0, 0))[0]
         except StoreUnavailable:
             return
-        before, now = self.epoch(identity), self._clock()
+        now = self._clock()
         if state_id <= before:
             return
         self._epochs[identity] = (state_id, now)

@@ -66,6 +66,9 @@ class Sources:
     node: Mapping[tuple[str, str], int]
     radius: Counters
     gauges: Callable[[], Mapping[str, float]] = dict
+    diameter: Counters = field(default_factory=dict)  # as `aaa.diameter.server.DiameterServer.counters`
+    diameter_up: Callable[[], Mapping[str, int]] = dict
+    diameter_durations: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
     reloads: Counters = field(default_factory=dict)
     reloaded_at_s: Callable[[], float] = lambda: 0.0
     lag: Histogram = field(default_factory=Histogram)
@@ -87,6 +90,7 @@ class Collector:
         """All families."""
         sources = self._sources
         yield from _radius(dict(sources.radius))
+        yield from _diameter(sources)
         yield from _node(dict(sources.node))
         yield from _store(sources)
         for name, value in sources.gauges().items():
@@ -129,6 +133,22 @@ def _radius(counters: Counters) -> Iterator[Metric]:
     yield _counter("aaa_radius_duplicates", "Repeats of a packet.", ("nas",), by_kind["duplicates"])
     yield _counter("aaa_radius_dropped", "Packets not answered.", ("reason",), by_kind["dropped"])
     yield _counter("aaa_radius_events", "Everything else counted.", ("kind", "nas", "cause"), by_kind["events"])
+
+
+def _diameter(sources: Sources) -> Iterator[Metric]:
+    by_kind: dict[str, dict[Labels, float]] = {"messages": {}, "connections": {}}
+    for (kind, *labels), count in dict(sources.diameter).items():
+        by_kind[kind][tuple(labels)] = count
+    labels_of = ("peer", "command", "direction", "result_code")
+    yield _counter("aaa_diameter_messages", "Requests and answers, both ways.", labels_of, by_kind["messages"])
+    text = "Connections by how they began or ended."
+    yield _counter("aaa_diameter_connections", text, ("peer", "event"), by_kind["connections"])
+    up = GaugeMetricFamily("aaa_diameter_peer_up", "Open connections.", labels=["peer"])
+    for peer, count in sorted(sources.diameter_up().items()):
+        up.add_metric([peer], count)
+    yield up
+    name, text = "aaa_diameter_request_duration_seconds", "From request to answer."
+    yield _histogram(name, text, ("command", "request_type"), dict(sources.diameter_durations))
 
 
 def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:

@@ -165,6 +165,6 @@ def cdr_row(session: Session, currency: str) -> Row:
 
 def unrated_row(number: int, record: Unrated) -> Row:
     """The CDR of usage that nobody is known to pay for (S19)."""
-    begun_us = record.at_us - record.used * 1_000_000
+    begun_us = max(0, record.at_us - record.used * 1_000_000)
     fixed = (number, None, record.key, record.origin, 0, begun_us, record.at_us, record.used, 0, "", record.cause)
     return (*fixed, 0, 0, record.used, "[]", "[]")

@@ -236,7 +236,7 @@ class SqliteStore:
                 if rows:
                     db.executemany(sql, rows)
             db.execute("COMMIT")
-        except (sqlite3.Error, StoreUnavailable) as error:
+        except (sqlite3.Error, StoreUnavailable, OverflowError) as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise StoreUnavailable(str(error)) from error

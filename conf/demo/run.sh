@@ -47,6 +47,9 @@ aaactl rate explain alice 00442071234567 --nas demo --duration 90
 say "Place it over RADIUS: 60 seconds are granted and held, refilled, and settled by the Stop at 90"
 aaactl probe radius --user alice --password wonderland --to 00442071234567 --from 030123456 --duration 90
 
+say "The same call over Diameter: CCR-I, CCR-U, CCR-T, charged to the same account by the same rate"
+aaactl probe diameter --from 4930123456 --to 442071234567 --duration 90
+
 say "The ledger of alice, newest first"
 aaactl balance history alice --limit 3
 aaactl balance show alice
@@ -58,5 +61,5 @@ aaactl balance history bob --limit 3
 say "Proof that nothing was lost"
 aaactl ledger verify
 
-say "Serving on 127.0.0.1 (RADIUS 1812 and 1813, secret testing123; control socket $AAACTL_SOCKET). Ctrl-C ends it."
+say "Serving on 127.0.0.1 (RADIUS 1812 and 1813, secret testing123; Diameter 3868; control socket $AAACTL_SOCKET). Ctrl-C ends it."
 wait "$server"

@@ -148,3 +148,21 @@ def test_a_database_that_is_gone_refuses_and_comes_back(shared: Bench, postgres:
         assert Reason.STORE_DOWN is during[0].reason
     balance, reserved, live, entries, held, sessions = sums(shared)
     assert (reserved, live, balance) == (held, sessions, entries)
+
+
+def test_a_client_that_lost_its_state_loses_its_older_sessions_whichever_node_hears_first(shared: Bench) -> None:
+    """
+    Sessions begun since the restart are spared when the second node hears of it.
+    """
+    shared.prepare({"alice": "1.00"})
+    one, two = shared.node(), shared.node()
+    fixed = Policy(quantum="fixed", quantum_fixed=10)
+    one.restart_peer("d|pgw", 100)
+    shared.run(one, (access("d|pgw|old", policy=fixed), 1), (access("d|other|old", policy=fixed), 1))
+    one.restart_peer("d|pgw", 101)
+    shared.run(one, (access("d|pgw|new", policy=fixed), 1))
+    two.restart_peer("d|pgw", 101)
+    shared.run(two, (access("d|pgw|newer", policy=fixed), 1))
+    due = "SELECT key FROM session WHERE deadline <= " + str(shared.clock())
+
+    assert shared.rows(due) == [("d|pgw|old",)]

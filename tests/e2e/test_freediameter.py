@@ -179,3 +179,33 @@ def test_a_request_resent_by_a_dra_to_another_node_is_answered_alike_and_charged
     assert "MISSING" not in proxied
     assert "MISMATCH" not in proxied
     assert nodes[1].mismatches() == 0
+
+
+@pytest.mark.campaign
+def test_requests_of_the_server_reach_a_client_behind_a_dra(tmp_path: Path, credentials, running):
+    """A top-up makes the client report (RAR, RAA 2002, CCR-U), a kill makes it end (ASR, ASA, CCR-T)."""
+    port, relay_port = free_port(), free_port()
+    redirecting = RELAY + '\nfinal_action = "redirect"\nredirect_to = "sip:topup@example.org"'
+    server = Aaad(tmp_path / "ocs", config("ocs.example.org", plain(port), redirecting))
+    running(server)
+    server.start()
+    server.apply(ACCOUNT.replace('"1.00"', '"0.30"'))
+    relay = fd.dra(tmp_path / "dra", relay_port, [("ocs.example.org", port, False)], credentials)
+    running(relay)
+    relay.start()
+    wanted = {"start": 4, "updates": 5, "interval": 6}
+    client = fd.client(tmp_path / "fd", free_port(), (fd.DRA, relay_port, False), credentials, fd.DRA, **wanted)
+    running(client)
+    client.start()
+    fd.wait_for(tmp_path / "fd", 1, 30)
+    server.api("POST", "/v1/accounts/caller/topups", {"amount": "5.00", "idempotency_key": "k1"})
+    fd.wait_for(tmp_path / "fd", 2, 10)
+    assert "got RAR app=4" in fd.written(tmp_path / "fd")
+    (session,) = server.sessions()
+    server.api("POST", f"/v1/sessions/{session['id']}/kill")
+    client.wait(30)
+    text = fd.written(tmp_path / "fd")
+    assert "got ASR app=4" in text
+    assert [one.code for one in fd.answers(tmp_path / "fd")][:2] == [2001, 2001], text
+    assert not server.sessions()
+    assert server.mismatches() == 0

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
+import time
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,9 @@ MESSAGES = [
     for vector in json.loads((DATA / f"diameter-{name}.json").read_text())["vectors"]
     if vector["direction"] == "client->server"
 ]
+
+
+GROWTH_MAX_KB = 256 << 10  # what bounded caches may still fill after a tenth of the way
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
@@ -48,20 +53,31 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(changed)
 
 
+def resident_kb() -> int:
+    """The most memory this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def storm(tmp_path, messages: int, seed: int) -> None:
     chance = random.Random(seed)
     wire = Wire(tmp_path)
     witness = wire.opened()
     connection = wire.opened()
+    slowest_s, early_kb = 0.0, resident_kb()
     for number in range(messages):
         if connection.transport.disconnecting:
             connection.connectionLost()
             connection = wire.connect()
             if chance.random() < 0.9:
                 wire.send(connection, CER)
-        connection.dataReceived(mutated(chance.choice(MESSAGES), chance))
+        message = mutated(chance.choice(MESSAGES), chance)
+        began = time.perf_counter()
+        connection.dataReceived(message)
+        slowest_s = max(slowest_s, time.perf_counter() - began)
         if number % 50 == 0:
             wire.send(connection)
+        if number == messages // 10:
+            early_kb = resident_kb()
         if number % 500 == 0:
             assert result(wire.send(witness, DWR)[0]) == 2001
     wire.send(connection)
@@ -70,6 +86,8 @@ def storm(tmp_path, messages: int, seed: int) -> None:
     assert not wire.server.service._behind
     assert not connection.answers._slots
     assert not wire.ocs.server.errors
+    assert slowest_s < 1
+    assert resident_kb() - early_kb < GROWTH_MAX_KB
     for name in ("441632960001", "441632960002", "441632960003"):
         row = wire.ocs.account(name)
         assert 0 <= row["accrued"] <= row["reserved"]

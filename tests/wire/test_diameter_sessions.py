@@ -98,6 +98,19 @@ def test_each_part_of_a_session_has_its_own_numbers_quota_and_end(ocs):
     assert [request["CC-Sub-Session-Id"] for _, request in ocs.link.asked] == [2]
 
 
+def test_a_client_that_came_back_is_asked_though_its_session_was_not_heard_of_since(ocs):
+    ocs.send(ccr("INITIAL_REQUEST", 0, wants(60)))
+    ocs.restart()
+    key = f"d|{CLIENT}|{CLIENT};1;1"
+    assert not ocs.service.abort(key)
+    ocs.service.joined(ocs.link, "test.example", 0)
+    assert ocs.service.abort(key)
+    ((command, request),) = ocs.link.asked
+    assert (command, request["Destination-Realm"]) == (n.ABORT_SESSION, "test.example")
+    ocs.service.forget(ocs.link)
+    assert not ocs.service.abort(key)
+
+
 def test_a_user_without_money_is_restricted_until_there_is_some(tmp_path):
     rule = "permit in ip from any to 192.0.2.1"
     restricted = {"final_action": "restrict", "restriction_filters": [rule], "filter_ids": ["walled-garden"]}
@@ -134,3 +147,33 @@ def test_what_is_used_without_having_been_asked_for_is_charged_at_the_end(ocs):
     assert ocs.send(last)["Result-Code"] == 2001
     assert ocs.available(ALICE) == 9_890_000  # 0.10 a minute, and 0.001 a second
     assert ocs.mismatches() == 0
+
+
+@pytest.mark.parametrize(("unit", "units"), [("CC-Total-Octets", 1 << 50), ("CC-Service-Specific-Units", 10**9)])
+def test_an_absurd_report_of_an_unknown_session_is_kept_and_harms_nobody(ocs, unit, units):
+    absurd = ccr("UPDATE_REQUEST", 3, ("Used-Service-Unit", {unit: units}), context="32251@3gpp.org")
+    good = ccr("INITIAL_REQUEST", 0, wants(60), session="good", payer=BOB)
+    answers = [read(answer) for answer in ocs.send_all(absurd, good)]
+    assert [answer["Result-Code"] for answer in answers] == [5002, 2001]
+    assert ocs.available(BOB) == 9_900_000
+
+
+def test_a_client_that_names_no_unit_is_granted_the_one_the_rate_counts(tmp_path):
+    """A rating group of a data session that is priced by time (RFC 8506 A.9), asked for with an empty request."""
+    tariff = TARIFF + rate("data", "0.01", "1MB", "1/1", 10) + rate("data", "0.60", "60s", "1/1", 1)
+    ocs = Ocs(tmp_path, {ALICE: "10.00"}, tariff)
+
+    def ask(kind: str, number: int, group: int, **more) -> dict:
+        service = {"Rating-Group": group, "Requested-Service-Unit": {}, **more}
+        data = ccr(kind, number, ("Multiple-Services-Credit-Control", service), context="32251@3gpp.org")
+        (answer,) = ocs.send(data)["Multiple-Services-Credit-Control"]
+        return answer.get("Granted-Service-Unit")
+
+    assert ask("INITIAL_REQUEST", 0, 1) == {"CC-Time": 60}
+    assert ask("UPDATE_REQUEST", 1, 10) == {"CC-Total-Octets": 10_000_000}
+    ocs.clock.at(60)
+    assert ask("UPDATE_REQUEST", 2, 1, **dict([used(60)])) == {"CC-Time": 60}
+    assert ocs.available(ALICE) == 8_700_000
+    ocs.restart()
+    assert ask("UPDATE_REQUEST", 3, 1) == {"CC-Time": 60}  # the same line, not another
+    assert ocs.available(ALICE) == 8_700_000

@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import click
 
 from aaa.cli import radius
+from aaa.cli.commands.probe_diameter import attach
 from aaa.cli.errors import REFUSED, UNREACHABLE, USAGE, CliError
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_rows
 
 command = click.Group("probe", help="Place a call against a server.")
+attach(command)
 
 COLUMNS = columns("step", "sent", "answer", "granted_s", "used_s", "ms")
 REFILLS_MAX = 10_000

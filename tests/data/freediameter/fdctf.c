@@ -97,7 +97,7 @@ static void *run(void *x) {
 		for (u = 0; u < c_updates && !C.abort; u++) {
 			int i; used = C.gsu;
 			for (i = 0; i < c_interval * 10 && !C.abort && !C.reauth; i++) usleep(100000);
-			if (C.reauth) { say("  RAR -> CCR-U"); C.reauth = 0; used /= 2; }
+			if (C.reauth) { say("  RAR -> CCR-U"); C.reauth = 0; used /= 2; C.fui = -1; }
 			if (C.abort) break;
 			if (C.fui >= 0) { say("  final units used: terminating"); break; }
 			if (ccr(2, n++, used) || C.rc != 2001) break;

@@ -20,6 +20,7 @@ from tests.support.control import World, make_config
 def world(tmp_path_factory):
     world = World(make_config(tmp_path_factory.mktemp("contract")), Keys([bytes(range(32))]))
     world.context.reload = list
+    world.context.disconnect_peer = len  # whatever the host
     world.apply()
     world.begin()
     world.begin("ended")

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import delete, insert, update
 
+from aaa.bus.hub import Hub
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.codec import Avp, Message
@@ -16,12 +17,13 @@ from aaa.diameter.dictionary import BY_NAME, DEFINITIONS, NUMBERS
 from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer, peer_from
 from aaa.diameter.service import DiameterService, InOrder
-from aaa.engine.model import LIVE, Answer, Command
+from aaa.engine.model import Answer, Command
 from aaa.node.control import NodeControl
 from aaa.node.directory import StoreDirectory
 from aaa.store import tables
 from aaa.store.read import open_reader
 from aaa.store.verify import verify_range
+from aaa.switches import Switches
 from tests.support.stores import Clock, Server, prepared
 
 US = Identity("ocs.prepaid.example", "prepaid.example")
@@ -147,22 +149,15 @@ class Ocs:
         directory = StoreDirectory(self.server.store, self.clock, self.server.node.flush)
         self.errors: list[Exception] = []
         self.service = DiameterService(self.server.node, directory, US, self.contexts, self.errors.append)
+        self.switches = Switches(self.server.node, Hub(self.errors.append), None, 0, None, self.service)
         self._control = NodeControl(
             self.server.node,
             lambda work: work(),
             directory.forget,
             dict,
-            lambda session: self.service.abort(session.head.key),
-            self._credited,
+            self.switches.end,
+            self.switches.extend,
         )
-
-    def _credited(self, account_id: int) -> None:
-        """As the server does for sessions that were told of the end of their money."""
-        cache = self.server.node.cache
-        for number in sorted(cache.accounts[account_id].sessions):
-            session = cache.sessions[number]
-            if session.state in LIVE and any(line.is_final for line in session.lines):
-                self.service.reauthorize(session.head.key)
 
     def restart(self) -> None:
         """End the process and start another on the same store."""
