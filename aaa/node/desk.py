@@ -45,6 +45,7 @@ class Request:
 
     __slots__ = (
         "account_id",
+        "again",
         "answer",
         "command",
         "early_start_us",
@@ -65,6 +66,7 @@ class Request:
         self.is_loaded = False
         self.early_start_us = 0  # as the store knows it
         self.lost = 0  # races lost to another node
+        self.again = 0  # how often it was decided again, for its own loss or that of one before it
         self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
         self.answer: Answer = Denial(Reason.STORE_DOWN)
 

@@ -294,6 +294,7 @@ class ChargingNode:
         self._forget_early(stage)
         self.cache.drop_account(number)
         for request in requests:
+            request.again += 1
             request.is_loaded = False
             self.desk.expect(names_of(request.command))
         self._waiting.extend(requests)
@@ -351,6 +352,8 @@ class ChargingNode:
                 counters["denied", answer.reason] += 1
             elif isinstance(answer, Grant):
                 counters["granted", ""] += 1
+            if request.again:
+                counters["decided_again", str(request.again)] += 1
             self._call(request.reply, answer)
 
     def _refuse(self, request: Request) -> None:

@@ -26,6 +26,8 @@ RETRIABLE = {b"40001", b"40P01", b"55P03", b"23505"}
 """Serialization, deadlock, lock timeout; and a key that another node was faster to write."""
 PAUSE_FIRST_S = 0.1
 PAUSE_MOST_S = 2.0
+LOOK_S = 0.25  # how often a link looks whether it has waited too long
+QUEUE_MAX = 10_000
 
 Row = tuple[bytes | None, ...]
 Done = Callable[[list[Row] | Failed], None]
@@ -37,15 +39,21 @@ class Link:
     A connection that heals itself.
 
     Args:
+        patience_s: A query that is not answered within this fails with its outcome unknown, and the connection with
+            it: a server that hangs must not hold up what has to be answered (S12).
         settings: Run after every connect; sizes, time limits and planner settings of this link.
         statements: Prepared after every connect, by name.
     """
 
-    def __init__(self, conninfo: str, reactor: Any, settings: str, statements: dict[str, str]) -> None:
+    def __init__(
+        self, conninfo: str, reactor: Any, settings: str, statements: dict[str, str], patience_s: float
+    ) -> None:
         self._conninfo = conninfo.encode()
         self._reactor = reactor
         self._settings = settings.encode()
         self._statements = statements
+        self._patience_s = patience_s
+        self._sent_s = 0.0
         self._waiting: deque[tuple[str, Sequence[str | None], bool, Done]] = deque()
         self._current: Done | None = None
         self._result: list[Row] | Failed = []
@@ -71,6 +79,9 @@ class Link:
         if self._connection is None:
             done(Failed("no connection to the database"))
             return
+        if len(self._waiting) >= QUEUE_MAX:
+            done(Failed("too many queries wait"))
+            return
         self._waiting.append((text, values, is_prepared, done))
         if self._current is None:
             self._send()
@@ -82,6 +93,7 @@ class Link:
             return
         text, values, is_prepared, done = self._waiting.popleft()
         self._current, self._result = done, []
+        self._sent_s = self._reactor.seconds()
         encoded = [None if value is None else value.encode() for value in values]
         try:
             if is_prepared:
@@ -152,6 +164,16 @@ class Link:
         self._connection = connection
         self._pause_s = PAUSE_FIRST_S
         self._reactor.addReader(self)
+        self._reactor.callLater(LOOK_S, self._look, connection)
+
+    def _look(self, connection: abc.PGconn) -> None:
+        """Give up on a server that does not answer."""
+        if connection is not self._connection:
+            return
+        if self._current is not None and self._reactor.seconds() - self._sent_s > self._patience_s:
+            self._drop(f"no answer from the database in {self._patience_s:g} s")
+        else:
+            self._reactor.callLater(LOOK_S, self._look, connection)
 
     def _drop(self, reason: str) -> None:
         """The connection is gone: fail what was sent, connect anew after a pause."""
