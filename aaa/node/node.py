@@ -202,6 +202,8 @@ class ChargingNode:
             self._is_busy = False
             if isinstance(loaded, Failed):
                 self.retry(requests, loaded)
+                if loaded.is_unknown:  # the connection is gone: the next try says so at once
+                    self.flush()
                 return
             for request, asked, found in zip(requests, wanted, loaded, strict=True):
                 if asked.is_cached and found.account is None and asked.account_id not in cached:

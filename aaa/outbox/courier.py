@@ -75,7 +75,7 @@ class Courier:
         owner: str,
         clock: Callable[[], int],
         retention_us: int,
-        on_problem: Callable[[str], None],
+        on_problem: Callable[[str], object],
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
         self._control = control

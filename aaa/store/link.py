@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import random
+import select
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from psycopg import pq
+from psycopg import OperationalError, pq
 from psycopg.pq import abc
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
@@ -27,6 +29,7 @@ RETRIABLE = {b"40001", b"40P01", b"55P03", b"23505"}
 PAUSE_FIRST_S = 0.1
 PAUSE_MOST_S = 2.0
 LOOK_S = 0.25  # how often a link looks whether it has waited too long
+CONNECT_S = 3.0
 QUEUE_MAX = 10_000
 
 Row = tuple[bytes | None, ...]
@@ -149,15 +152,19 @@ class Link:
         Raises:
             StoreUnavailable: With the server's reason.
         """
-        connection = pq.PGconn.connect(self._conninfo)
-        if connection.status != pq.ConnStatus.OK:
-            reason = connection.error_message.decode(errors="replace").strip()
+        deadline_s = time.monotonic() + CONNECT_S
+        connection = pq.PGconn.connect_start(self._conninfo)
+        try:
+            _finish_connect(connection, deadline_s)
+            connection.nonblocking = 1
+            connection.send_query(self._settings)
+            _finish_query(connection, deadline_s)
+            for name, sql in self._statements.items():
+                connection.send_prepare(name.encode(), sql.encode())
+                _finish_query(connection, deadline_s)
+        except (StoreUnavailable, OperationalError) as error:
             connection.finish()
-            raise StoreUnavailable(reason)
-        _accept(connection.exec_(self._settings))
-        for name, sql in self._statements.items():
-            _accept(connection.prepare(name.encode(), sql.encode()))
-        connection.nonblocking = 1
+            raise StoreUnavailable(str(error)) from error
         return connection
 
     def _took(self, connection: abc.PGconn) -> None:
@@ -222,9 +229,38 @@ class Link:
         return "postgres"
 
 
-def _accept(result: abc.PGresult) -> None:
-    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-        raise StoreUnavailable((result.error_message or b"").decode(errors="replace").strip())
+def _finish_connect(connection: abc.PGconn, deadline_s: float) -> None:
+    """See a connection through; in steps, because libpq's own way holds Python's lock while it waits."""
+    state = connection.connect_poll()
+    while state != pq.PollingStatus.OK:
+        if state == pq.PollingStatus.FAILED:
+            raise StoreUnavailable(connection.error_message.decode(errors="replace").strip())
+        _wait(connection, deadline_s, is_writing=state == pq.PollingStatus.WRITING)
+        state = connection.connect_poll()
+
+
+def _finish_query(connection: abc.PGconn, deadline_s: float) -> None:
+    """See a query of the beginning through."""
+    while connection.flush():
+        _wait(connection, deadline_s, is_writing=True)
+    while True:
+        connection.consume_input()
+        if connection.is_busy():
+            _wait(connection, deadline_s)
+            continue
+        result = connection.get_result()
+        if result is None:
+            return
+        if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+            raise StoreUnavailable((result.error_message or b"").decode(errors="replace").strip())
+
+
+def _wait(connection: abc.PGconn, deadline_s: float, is_writing: bool = False) -> None:
+    """Wait until the socket is ready, at most until the deadline."""
+    waiting = select.poll()
+    waiting.register(connection.socket, select.POLLOUT if is_writing else select.POLLIN)
+    if not waiting.poll(max(0.0, deadline_s - time.monotonic()) * 1_000):
+        raise StoreUnavailable(f"no answer from the database in {CONNECT_S:g} s")
 
 
 def array(values: Sequence[Any]) -> str:
