@@ -9,6 +9,7 @@ until then queries fail at once.  The queue is bounded by its user: a node sends
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import select
 import time
@@ -57,6 +58,7 @@ class Link:
         self._statements = statements
         self._patience_s = patience_s
         self._sent_s = 0.0
+        self._handle = -1
         self._waiting: deque[tuple[str, Sequence[str | None], bool, Done]] = deque()
         self._current: Done | None = None
         self._result: list[Row] | Failed = []
@@ -170,6 +172,7 @@ class Link:
     def _took(self, connection: abc.PGconn) -> None:
         self._connection = connection
         self._pause_s = PAUSE_FIRST_S
+        self._handle = os.dup(connection.socket)
         self._reactor.addReader(self)
         self._reactor.callLater(LOOK_S, self._look, connection)
 
@@ -188,6 +191,7 @@ class Link:
         if connection is None:
             return
         self._reactor.removeReader(self)
+        os.close(self._handle)
         with contextlib.suppress(Exception):
             connection.finish()
         lost = [self._current] if self._current is not None else []
@@ -220,7 +224,8 @@ class Link:
     # -- what the reactor asks --------------------------------------------------------------------
 
     def fileno(self) -> int:
-        return -1 if self._connection is None else self._connection.socket
+        # A duplicate: libpq closes its own when the server does, and epoll then could not forget it.
+        return self._handle
 
     def connectionLost(self, reason: Any) -> None:
         self._drop(str(reason))

@@ -8,6 +8,8 @@ import signal
 import threading
 import time
 
+import psycopg
+
 from aaa.engine.model import Denial, Grant, Reason
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access
@@ -59,3 +61,20 @@ def test_requests_are_refused_in_time_and_served_again_when_it_is_back(shared: B
     assert isinstance(refused, Denial) and Reason.STORE_DOWN is refused.reason
     assert took_s < 2.5
     assert frozen_s < 1.0
+
+
+def test_a_server_that_closes_every_connection_is_connected_to_again(shared: Bench, postgres: Postgres) -> None:
+    """
+    An administrator ends all backends: what was under way fails, and the same node goes on with new connections.
+    """
+    shared.prepare({"alice": "1.00"})
+    node = shared.node()
+    shared.run(node, (access("s1"), 1))
+    database = shared.url.rpartition("/")[2]
+    with psycopg.connect(postgres.conninfo("postgres"), autocommit=True) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database])
+    answers = [shared.run(node, (access("s2"), 1))[0]]
+    shared.turn(lambda: isinstance(answers[-1], Grant) or answers.append(shared.run(node, (access("s2"), 1))[0]))
+
+    assert {Reason.STORE_DOWN} >= {answer.reason for answer in answers if isinstance(answer, Denial)}
+    assert 1 == len([row for row in shared.rows("SELECT 1 FROM session WHERE key = 's2'")])
