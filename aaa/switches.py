@@ -126,7 +126,8 @@ class Switches:
         running = [session for session in known if session is not None and session.state in LIVE and not session.cause]
         for session in running[:EXTENDED_MOST]:
             if session.head.protocol == "diameter":
-                is_told = self._diameter is not None and self._diameter.reauthorize(session.head.key)
+                is_final = any(line.is_final for line in session.lines)  # the others ask again by themselves
+                is_told = self._diameter is not None and is_final and self._diameter.reauthorize(session.head.key)
             else:
                 is_told = self._radius is not None and self._radius.extend(session)
             if is_told:

@@ -58,14 +58,17 @@ class NodeControl:
         """Submit a command and get its answer as a future."""
 
         def run(future: Future[Answer]) -> None:
-            self._node.submit(command, account_id, lambda answer: self._answered(command, account_id, answer, future))
+            def answered(answer: Answer) -> None:
+                future.set_result(answer)
+                self._tell(command, account_id, answer)
+
+            self._node.submit(command, account_id, answered)
             self._node.flush()
 
         return self._in_reactor(run)
 
-    def _answered(self, command: Command, account_id: int | None, answer: Answer, future: Future[Answer]) -> None:
-        """Hand the answer over; running calls have to hear of a kill and of new money."""
-        future.set_result(answer)
+    def _tell(self, command: Command, account_id: int | None, answer: Answer) -> None:
+        """Tell the clients what an order of the operator means for their sessions."""
         if not isinstance(answer, Ack) or answer.outcome is not Outcome.DONE:
             return
         if isinstance(command, Kill):
@@ -88,6 +91,7 @@ class NodeControl:
                 left -= 1
                 if not left:
                     future.set_result([answer for answer in answers if answer is not None])
+                self._tell(*commands[place], answer)
 
             for place, (command, account_id) in enumerate(commands):
                 self._node.submit(command, account_id, partial(taken, place))

@@ -16,7 +16,6 @@ from aaa.engine.identity import is_other_call
 from aaa.engine.model import (
     NOTHING,
     Ack,
-    Action,
     Adjust,
     Answer,
     Begin,
@@ -85,7 +84,7 @@ def names_of(command: Command) -> tuple[str, ...]:
     if isinstance(command, (Update, Begin, End)):
         return (command.key, *command.aliases) if command.aliases else (command.key,)
     if isinstance(command, Event):
-        return (command.refunds,) if command.action is Action.REFUND else (command.key,)
+        return (command.refunds or command.key,)
     return () if isinstance(command, Adjust) else (command.key,)
 
 

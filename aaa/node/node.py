@@ -48,6 +48,7 @@ RESTART_REPEAT_US = 60_000_000
 ANSWER_BUDGET_US = 2_000_000
 LOSSES_BEFORE_LOCK = 2
 LOAD_MOST = 512
+NO_KEY = "\x7f"  # no session key begins like this
 
 
 class ChargingNode:
@@ -146,6 +147,32 @@ class ChargingNode:
                 for session in list(self.cache.sessions.values()):
                     if session.head.key.startswith(ended):
                         self._stale(session.head.account_id)
+
+    def restart_peer(self, identity: str, state_id: int) -> None:
+        """
+        A Diameter client says which state it is in: a higher one than before ends its sessions (RFC 6733 8.16).
+
+        The first number ever seen tells nothing.  What another node has seen is asked of the store, so that
+        sessions begun since are spared.
+        """
+        if state_id <= self.epoch(identity):
+            return
+        try:
+            self._epochs.update(self.store.epochs())
+        except StoreUnavailable:
+            return
+        before, now = self.epoch(identity), self._clock()
+        if state_id <= before:
+            return
+        self._epochs[identity] = (state_id, now)
+        prefix = f"{identity}|" if before else NO_KEY
+        stage = self.desk.batch.setdefault(NOBODY, Stage(NOBODY))
+        stage.rarely().restarts.append((identity, state_id, now, prefix))
+        for session in list(self.cache.sessions.values()):
+            if session.head.key.startswith(prefix) and session.deadline_us > now:
+                self.cache.put_session(session._replace(deadline_us=now))
+        self.counters["peer_restart", ""] += 1
+        self.flush()  # before sessions that begin now
 
     def flush(self) -> None:
         """Let the pump work: load what waits, commit what has gathered."""

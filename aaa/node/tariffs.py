@@ -74,7 +74,13 @@ class TariffBook:
         return self._resolved[self._in_force[name][position - 1]] if position else None
 
     def version(self, number: int) -> Tariff | None:
-        """One version by its number, or None."""
+        """
+        One version by its number, or None.
+
+        A session of another node may name a version this one has not heard of: it is in the store then.
+        """
+        if number not in self._versions:
+            self.reload()
         return self._versions.get(number)
 
     def names(self) -> dict[str, int]:

@@ -25,7 +25,7 @@ from aaa.keys import Keys
 from aaa.store import schema
 
 START_TIMEOUT_S = 30.0
-LISTENING = re.compile(r"radius (auth|acct) on ([^ ]+):(\d+)")
+LISTENING = re.compile(r"(?:radius )?(auth|acct|diameter) on ([^ ]+):(\d+)")
 
 NAS = """
 [[nas]]
@@ -56,10 +56,16 @@ class Aaad:
         config: TOML appended to the skeleton (store, sockets, key); clients and charging belong here.
         url: Another store than a SQLite file of its own.
         arguments: More of the command line, such as `--workers 2`.
+        node: Its name among the nodes of one store.
     """
 
     def __init__(
-        self, directory: Path, config: str = NAS, url: str | None = None, arguments: Sequence[str] = ()
+        self,
+        directory: Path,
+        config: str = NAS,
+        url: str | None = None,
+        arguments: Sequence[str] = (),
+        node: str = "test-1",
     ) -> None:
         self.directory = directory
         self.config = directory / "aaa.toml"
@@ -72,7 +78,7 @@ class Aaad:
         directory.mkdir(parents=True, exist_ok=True)
         Keys.create(directory / "server.key")
         self.config.write_text(
-            f'[server]\nnode = "test-1"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
+            f'[server]\nnode = "{node}"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
             f'[store]\nurl = "{self.url}"\n'
             f'[radius]\nauth = ["127.0.0.1:0"]\nacct = ["127.0.0.1:0"]\n'
             f'[api]\nsocket = "{self.socket}"\n{config}'
