@@ -49,7 +49,6 @@ class Request:
         "command",
         "early_start_us",
         "is_loaded",
-        "lost",
         "movement",
         "now",
         "order",
@@ -64,8 +63,7 @@ class Request:
         self.order = order  # of arrival
         self.is_loaded = False
         self.early_start_us = 0  # as the store knows it
-        self.lost = 0  # races lost to another node
-        self.again = 0  # how often it was decided again, for its own loss or that of one before it
+        self.again = 0  # how often it was decided in vain: its account had moved, or one before it lost
         self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
         self.answer: Answer = Denial(Reason.STORE_DOWN)
 

@@ -166,7 +166,7 @@ def test_a_database_that_stops_dies_and_drops_connections(tmp_path: Path, cluste
 
     try:
         away("stopped", lambda: cluster.signal(signal.SIGSTOP), lambda: cluster.signal(signal.SIGCONT), 10)
-        away("killed", cluster.kill, cluster.start, 5)
+        away("killed", cluster.kill, cluster.start, 9)
         away("terminated", terminate, lambda: None, 0.1)
         load.run(2.0)
         print(f"\nrecovered after: {recovered}; {len(load.over)} calls over")
