@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aaa.config import Config
+from aaa.errors import AaaError
 from aaa.faces import Faces, listeners_of
 from aaa.neighbours import Neighbours
 from aaa.node.clock import system_clock
@@ -29,6 +30,7 @@ from aaa.watch import Watch
 
 ERRORS_KEPT = 10
 CONNECTED = "connected|"  # how the gauges of connections are named, before host, realm and address
+SAID_AGAIN_US = 1_000_000  # the same again and again, as while the store is away, is said once a second
 PARENT = -1  # the parent's place among the figures of its workers
 
 
@@ -46,6 +48,7 @@ class Report:
         self.lag = LagProbe(reactor)
         self._part = part
         self._version = version
+        self._said = ("", 0)
         self._errors: deque[str] = deque(maxlen=ERRORS_KEPT)
         self._started_us = system_clock()
         self._reloaded_at_s = self._started_us / 1e6
@@ -77,15 +80,20 @@ class Report:
             self._reloaded_at_s = system_clock() / 1e6
 
     def failed(self, error: Exception) -> None:
-        """Something raised that nobody expected to."""
-        self.problem(f"{type(error).__name__}: {error}")
-        traceback.print_exception(error, limit=-8)
+        """Something raised; what is not one of our own exceptions is a bug and told with where it happened."""
+        if self.problem(f"{type(error).__name__}: {error}") and not isinstance(error, AaaError):
+            traceback.print_exception(error, limit=-8)
 
-    def problem(self, text: str) -> None:
-        """Say what an operator has to know, here and in the status."""
+    def problem(self, text: str) -> bool:
+        """Say what an operator has to know, here and in the status; False when it was said a moment ago."""
+        now_us = system_clock()
+        if text == self._said[0] and 0 <= now_us - self._said[1] < SAID_AGAIN_US:
+            return False
+        self._said = (text, now_us)
         worker = self._part.inherited
         self._errors.append(text)
         sys.stderr.write(f"aaad: {'' if worker is None else f'worker {worker.index}: '}{text}\n")
+        return True
 
     def tell(self) -> None:
         """Tell the parent, or, as a parent, add the own figures to those of the workers."""

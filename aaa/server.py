@@ -129,7 +129,7 @@ class Server:
             self._drained,
         )
         self.courier = (
-            courier_of(config, keys, self.control, f"{name}#{number}", system_clock, self.report.problem)
+            courier_of(config, keys, self.control, f"{name}:{self.part.role}", system_clock, self.report.problem)
             if worker is None
             else None
         )

@@ -87,6 +87,7 @@ class Watch:
         if 0 <= answered_us - asked_us <= ROUND_TRIP_MAX_US:
             self.offset_us = pulse.now_us - (asked_us + answered_us) // 2
             self._node.store_ahead_us = self.offset_us
+        self._node.is_store_up = True  # else a node that nobody asks any more would never say so
         seen = (pulse.generation, pulse.epochs)
         if self._known is None or seen == self._known:
             self._known = seen

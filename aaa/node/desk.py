@@ -44,11 +44,11 @@ class Request:
 
     __slots__ = (
         "account_id",
+        "again",
         "answer",
         "command",
         "early_start_us",
         "is_loaded",
-        "lost",
         "movement",
         "now",
         "order",
@@ -63,7 +63,7 @@ class Request:
         self.order = order  # of arrival
         self.is_loaded = False
         self.early_start_us = 0  # as the store knows it
-        self.lost = 0  # races lost to another node
+        self.again = 0  # how often it was decided in vain: its account had moved, or one before it lost
         self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
         self.answer: Answer = Denial(Reason.STORE_DOWN)
 

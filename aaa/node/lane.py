@@ -3,9 +3,9 @@ The lock lane: accounts for which optimism keeps losing (SEMANTICS S10, PERFORMA
 
 Theory.  On an account that several nodes hit at once, whoever reads first is not who writes first, and a
 request could lose for ever.  So an account whose request lost twice leaves the optimistic lane: its
-requests gather here, and one at a time a transaction locks its row, reads in a second statement the
-sessions that the requests name (the first one's snapshot is older than the lock), decides all that wait
-on exactly that state, writes and commits.  Nothing can move the account meanwhile, so nothing can lose.
+requests gather here, and one at a time a transaction locks the rows of all such accounts in id order, reads in
+a second statement the sessions that the requests name (the first one's snapshot is older than the locks), decides
+all that wait on exactly that state, writes and commits.  Nothing can move the account meanwhile, so nothing can lose.
 After two such commits with nobody left waiting the account goes back.
 
 Locked and optimistic accounts never share a transaction, and the lane has a connection of its own.
@@ -52,27 +52,34 @@ class LockLane:
         self._pump()
 
     def _pump(self) -> None:
-        """Work on the account with the longest queue, one transaction at a time."""
+        """Work on all accounts somebody waits for, those with the longest queues first, one transaction at a time."""
         if self._is_busy or not self._waiting:
             return
-        account_id = max(self._waiting, key=lambda number: len(self._waiting[number]))
-        waiting = self._waiting[account_id]
-        waiting.sort(key=lambda request: request.order)
-        requests, self._waiting[account_id] = waiting[:BATCH_MOST], waiting[BATCH_MOST:]
-        if not requests:
+        taken: dict[int, list[Request]] = {}
+        room = BATCH_MOST
+        for account_id in sorted(self._waiting, key=lambda number: -len(self._waiting[number])):
+            waiting = self._waiting[account_id]
+            if not waiting or not room:
+                break
+            waiting.sort(key=lambda request: request.order)
+            taken[account_id], self._waiting[account_id] = waiting[:room], waiting[room:]
+            room -= len(taken[account_id])
+        if not taken:
             self._release_quiet()
             return
         self._is_busy = True
-        emergency_id = self._node.desk.emergency_id
-        wanted = [Wanted((), account_id), *(request.wanted((), emergency_id) for request in requests)]
+        requests = sorted((request for some in taken.values() for request in some), key=lambda request: request.order)
+        accounts, emergency_id = sorted(taken), self._node.desk.emergency_id
+        wanted = [Wanted((), number) for number in accounts]
+        wanted += [request.wanted((), emergency_id) for request in requests]
         self._node.store.load_locked(
-            [account_id], wanted, self._node.tariffs, lambda loaded: self._decide(account_id, requests, loaded)
+            accounts, wanted, self._node.tariffs, lambda loaded: self._decide(accounts, requests, loaded)
         )
 
-    def _decide(self, account_id: int, requests: list[Request], loaded: list[Loaded] | Failed) -> None:
+    def _decide(self, accounts: list[int], requests: list[Request], loaded: list[Loaded] | Failed) -> None:
         """Decide all requests on the rows that are locked, and write what they move."""
         if isinstance(loaded, Failed):
-            self._ended(account_id, requests, loaded)
+            self._ended(accounts, requests, loaded)
             return
         node = self._node
         cache = Cache()
@@ -85,13 +92,13 @@ class LockLane:
                 cache.put_account(found.account, found.version)
             if found.session is not None and found.session.head.id not in cache.sessions:
                 cache.put_session(found.session)
-        for request, found in zip(requests, loaded[1:], strict=True):
+        for request, found in zip(requests, loaded[len(accounts) :], strict=True):
             request.take(found)
             desk.decide(request)
         batch = desk.take()
-        node.store.commit_locked(batch, node.now_us(), lambda outcome: self._ended(account_id, requests, outcome))
+        node.store.commit_locked(batch, node.now_us(), lambda outcome: self._ended(accounts, requests, outcome))
 
-    def _ended(self, account_id: int, requests: list[Request], outcome: Committed | Failed) -> None:
+    def _ended(self, accounts: list[int], requests: list[Request], outcome: Committed | Failed) -> None:
         self._is_busy = False
         node = self._node
         if isinstance(outcome, Failed) or outcome.losers:
@@ -100,10 +107,13 @@ class LockLane:
             node.retry(
                 requests, outcome if isinstance(outcome, Failed) else Failed("lost under lock", is_conflict=True)
             )
+            node.counters["lock_failed", ""] += 1
+            node.flush()
         else:
             node.counters["locked_batches", ""] += 1
             node.answer(requests)
-            self._quiet[account_id] = 0 if self._waiting[account_id] else self._quiet[account_id] + 1
+            for account_id in accounts:
+                self._quiet[account_id] = 0 if self._waiting[account_id] else self._quiet[account_id] + 1
         self._release_quiet()
         self._pump()
 

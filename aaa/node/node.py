@@ -46,7 +46,7 @@ from aaa.store.port import Committed, Failed, Loaded, Store
 SESSION_BITS = 40
 RESTART_REPEAT_US = 60_000_000
 ANSWER_BUDGET_US = 2_000_000
-LOSSES_BEFORE_LOCK = 2
+VAIN_BEFORE_LOCK = 2
 LOAD_MOST = 512
 NO_KEY = "\x7f"  # no session key begins like this
 
@@ -90,6 +90,7 @@ class ChargingNode:
         self._waiting: list[Request] = []
         self._restart_replies: list[Callable[[bool], None]] = []
         self._is_busy = False
+        self._has_loaded = False
         self._is_pumping = False
 
     # -- the port ---------------------------------------------------------------------------------
@@ -180,9 +181,9 @@ class ChargingNode:
             return
         self._is_pumping = True
         while not self._is_busy and (self._waiting or self.desk.batch):
-            if self._waiting:
+            if self._waiting and not (self._has_loaded and self.desk.batch):
                 self._load()
-            else:
+            else:  # what was just read is committed before more is read, else it would be stale again
                 self._commit()
         self._is_pumping = False
 
@@ -227,8 +228,11 @@ class ChargingNode:
 
         def done(loaded: list[Loaded] | Failed) -> None:
             self._is_busy = False
+            self._has_loaded = True
             if isinstance(loaded, Failed):
                 self.retry(requests, loaded)
+                if loaded.is_unknown:  # the connection is gone: the next try says so at once
+                    self.flush()
                 return
             for request, asked, found in zip(requests, wanted, loaded, strict=True):
                 if asked.is_cached and found.account is None and asked.account_id not in cached:
@@ -251,6 +255,9 @@ class ChargingNode:
             if cached is not None and cached.version != found.version:
                 self._stale(account.profile.id)
                 cached = None
+                if self.lane.holds(account.profile.id):
+                    self.lane.put(account.profile.id, request)
+                    return
             if cached is None:
                 self.cache.put_account(account, found.version)
         if session is not None and session.head.id not in self.cache.sessions:
@@ -263,13 +270,14 @@ class ChargingNode:
         stage = self.desk.batch.get(number)
         self.counters["stale", ""] += 1
         if stage is not None:
-            self._again(stage)
+            self._decide_again(stage)
         self.cache.drop_account(number)
 
     # -- committing -------------------------------------------------------------------------------
 
     def _commit(self) -> None:
         """Send what has gathered as one transaction."""
+        self._has_loaded = False
         batch = self.desk.take()
         restarts, self._restart_replies = self._restart_replies, []
         self._is_busy = True
@@ -301,13 +309,15 @@ class ChargingNode:
     def _lost(self, stage: Stage) -> None:
         """Another node was faster on this account: load it and decide all of its requests again."""
         self.counters["conflicts", ""] += len(stage.requests)
-        for request in stage.requests:
-            request.lost += 1
+        self._decide_again(stage)
+
+    def _decide_again(self, stage: Stage) -> None:
+        """Load a stage anew; if one of its requests was decided twice in vain, the next time is under the lock."""
         requests = self._again(stage)
-        number = stage.account_id
-        if any(request.lost >= LOSSES_BEFORE_LOCK for request in requests):
-            self._waiting = [request for request in self._waiting if request not in requests]
-            self.lane.begin(number, requests)
+        if any(request.again >= VAIN_BEFORE_LOCK for request in requests):
+            taken = set(requests)
+            self._waiting = [request for request in self._waiting if request not in taken]
+            self.lane.begin(stage.account_id, requests)
 
     def _again(self, stage: Stage) -> list[Request]:
         """Take an account out of the batch that gathers, forget it, and queue its requests anew."""
@@ -319,6 +329,7 @@ class ChargingNode:
         self._forget_early(stage)
         self.cache.drop_account(number)
         for request in requests:
+            request.again += 1
             request.is_loaded = False
             self.desk.expect(names_of(request.command))
         self._waiting.extend(requests)
@@ -376,6 +387,8 @@ class ChargingNode:
                 counters["denied", answer.reason] += 1
             elif isinstance(answer, Grant):
                 counters["granted", ""] += 1
+            if request.again:
+                counters["decided_again", str(request.again)] += 1
             self._call(request.reply, answer)
 
     def _refuse(self, request: Request) -> None:

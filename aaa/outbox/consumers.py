@@ -29,7 +29,7 @@ def courier_of(
     control: Control,
     owner: str,
     clock: Callable[[], int],
-    on_problem: Callable[[str], None],
+    on_problem: Callable[[str], object],
 ) -> Courier | None:
     """
     Who delivers for the consumers of a configuration; None when there are none.

@@ -60,7 +60,7 @@ class Courier:
     Args:
         control: Runs the few writes (leases, marks) in transactions of the node.
         engine: Reads what is pending.
-        owner: This process's name among those that hold leases.
+        owner: This node's name among those that hold leases; the same after a restart, so that it goes on at once.
         clock: Integer microseconds since the epoch.
         retention_us: How long events are kept.
         on_problem: Told why a consumer does not take its events, each time it is tried.
@@ -75,7 +75,7 @@ class Courier:
         owner: str,
         clock: Callable[[], int],
         retention_us: int,
-        on_problem: Callable[[str], None],
+        on_problem: Callable[[str], object],
     ) -> None:
         self.counters: Counter[tuple[str, str]] = Counter()
         self._control = control

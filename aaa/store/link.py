@@ -9,12 +9,15 @@ until then queries fail at once.  The queue is bounded by its user: a node sends
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import select
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from psycopg import pq
+from psycopg import OperationalError, pq
 from psycopg.pq import abc
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
@@ -26,6 +29,9 @@ RETRIABLE = {b"40001", b"40P01", b"55P03", b"23505"}
 """Serialization, deadlock, lock timeout; and a key that another node was faster to write."""
 PAUSE_FIRST_S = 0.1
 PAUSE_MOST_S = 2.0
+LOOK_S = 0.25  # how often a link looks whether it has waited too long
+CONNECT_S = 3.0
+QUEUE_MAX = 10_000
 
 Row = tuple[bytes | None, ...]
 Done = Callable[[list[Row] | Failed], None]
@@ -37,15 +43,22 @@ class Link:
     A connection that heals itself.
 
     Args:
+        patience_s: A query that is not answered within this fails with its outcome unknown, and the connection with
+            it: a server that hangs must not hold up what has to be answered (S12).
         settings: Run after every connect; sizes, time limits and planner settings of this link.
         statements: Prepared after every connect, by name.
     """
 
-    def __init__(self, conninfo: str, reactor: Any, settings: str, statements: dict[str, str]) -> None:
+    def __init__(
+        self, conninfo: str, reactor: Any, settings: str, statements: dict[str, str], patience_s: float
+    ) -> None:
         self._conninfo = conninfo.encode()
         self._reactor = reactor
         self._settings = settings.encode()
         self._statements = statements
+        self._patience_s = patience_s
+        self._sent_s = 0.0
+        self._handle = -1
         self._waiting: deque[tuple[str, Sequence[str | None], bool, Done]] = deque()
         self._current: Done | None = None
         self._result: list[Row] | Failed = []
@@ -71,6 +84,9 @@ class Link:
         if self._connection is None:
             done(Failed("no connection to the database"))
             return
+        if len(self._waiting) >= QUEUE_MAX:
+            done(Failed("too many queries wait"))
+            return
         self._waiting.append((text, values, is_prepared, done))
         if self._current is None:
             self._send()
@@ -82,6 +98,7 @@ class Link:
             return
         text, values, is_prepared, done = self._waiting.popleft()
         self._current, self._result = done, []
+        self._sent_s = self._reactor.seconds()
         encoded = [None if value is None else value.encode() for value in values]
         try:
             if is_prepared:
@@ -137,21 +154,36 @@ class Link:
         Raises:
             StoreUnavailable: With the server's reason.
         """
-        connection = pq.PGconn.connect(self._conninfo)
-        if connection.status != pq.ConnStatus.OK:
-            reason = connection.error_message.decode(errors="replace").strip()
+        deadline_s = time.monotonic() + CONNECT_S
+        connection = pq.PGconn.connect_start(self._conninfo)
+        try:
+            _finish_connect(connection, deadline_s)
+            connection.nonblocking = 1
+            connection.send_query(self._settings)
+            _finish_query(connection, deadline_s)
+            for name, sql in self._statements.items():
+                connection.send_prepare(name.encode(), sql.encode())
+                _finish_query(connection, deadline_s)
+        except (StoreUnavailable, OperationalError) as error:
             connection.finish()
-            raise StoreUnavailable(reason)
-        _accept(connection.exec_(self._settings))
-        for name, sql in self._statements.items():
-            _accept(connection.prepare(name.encode(), sql.encode()))
-        connection.nonblocking = 1
+            raise StoreUnavailable(str(error)) from error
         return connection
 
     def _took(self, connection: abc.PGconn) -> None:
         self._connection = connection
         self._pause_s = PAUSE_FIRST_S
+        self._handle = os.dup(connection.socket)
         self._reactor.addReader(self)
+        self._reactor.callLater(LOOK_S, self._look, connection)
+
+    def _look(self, connection: abc.PGconn) -> None:
+        """Give up on a server that does not answer."""
+        if connection is not self._connection:
+            return
+        if self._current is not None and self._reactor.seconds() - self._sent_s > self._patience_s:
+            self._drop(f"no answer from the database in {self._patience_s:g} s")
+        else:
+            self._reactor.callLater(LOOK_S, self._look, connection)
 
     def _drop(self, reason: str) -> None:
         """The connection is gone: fail what was sent, connect anew after a pause."""
@@ -159,6 +191,7 @@ class Link:
         if connection is None:
             return
         self._reactor.removeReader(self)
+        os.close(self._handle)
         with contextlib.suppress(Exception):
             connection.finish()
         lost = [self._current] if self._current is not None else []
@@ -191,7 +224,8 @@ class Link:
     # -- what the reactor asks --------------------------------------------------------------------
 
     def fileno(self) -> int:
-        return -1 if self._connection is None else self._connection.socket
+        # A duplicate: libpq closes its own when the server does, and epoll then could not forget it.
+        return self._handle
 
     def connectionLost(self, reason: Any) -> None:
         self._drop(str(reason))
@@ -200,9 +234,38 @@ class Link:
         return "postgres"
 
 
-def _accept(result: abc.PGresult) -> None:
-    if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
-        raise StoreUnavailable((result.error_message or b"").decode(errors="replace").strip())
+def _finish_connect(connection: abc.PGconn, deadline_s: float) -> None:
+    """See a connection through; in steps, because libpq's own way holds Python's lock while it waits."""
+    state = connection.connect_poll()
+    while state != pq.PollingStatus.OK:
+        if state == pq.PollingStatus.FAILED:
+            raise StoreUnavailable(connection.error_message.decode(errors="replace").strip())
+        _wait(connection, deadline_s, is_writing=state == pq.PollingStatus.WRITING)
+        state = connection.connect_poll()
+
+
+def _finish_query(connection: abc.PGconn, deadline_s: float) -> None:
+    """See a query of the beginning through."""
+    while connection.flush():
+        _wait(connection, deadline_s, is_writing=True)
+    while True:
+        connection.consume_input()
+        if connection.is_busy():
+            _wait(connection, deadline_s)
+            continue
+        result = connection.get_result()
+        if result is None:
+            return
+        if result.status not in (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK):
+            raise StoreUnavailable((result.error_message or b"").decode(errors="replace").strip())
+
+
+def _wait(connection: abc.PGconn, deadline_s: float, is_writing: bool = False) -> None:
+    """Wait until the socket is ready, at most until the deadline."""
+    waiting = select.poll()
+    waiting.register(connection.socket, select.POLLOUT if is_writing else select.POLLIN)
+    if not waiting.poll(max(0.0, deadline_s - time.monotonic()) * 1_000):
+        raise StoreUnavailable(f"no answer from the database in {CONNECT_S:g} s")
 
 
 def array(values: Sequence[Any]) -> str:

@@ -57,9 +57,9 @@ class PostgresStore:
         self.consumers: tuple[outbox.Consumer, ...] = ()
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
         conninfo = conninfo_of(url)
-        self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN))
-        self._lane = Link(conninfo, reactor, SETTINGS.replace("200ms", "2s"), _picked("lock", *_MAIN))
-        self._aside = Link(conninfo, reactor, "SET statement_timeout='5s'", _picked(*_ASIDE))
+        self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN), 1.5)
+        self._lane = Link(conninfo, reactor, SETTINGS.replace("200ms", "500ms"), _picked("lock", *_MAIN), 4.0)
+        self._aside = Link(conninfo, reactor, "SET statement_timeout='5s'", _picked(*_ASIDE), 6.0)
 
     def close(self) -> None:
         """End all connections."""

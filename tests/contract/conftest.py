@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.selectreactor import SelectReactor
+from twisted.internet.epollreactor import EPollReactor
 
 from aaa.engine.model import Answer, Command
 from aaa.node.node import ChargingNode
@@ -37,7 +37,7 @@ class Bench:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.reactor: Any = SelectReactor()
+        self.reactor: Any = EPollReactor()
         self.reactor.startRunning(installSignalHandlers=False)  # threads start with it
         self.clock = Clock()
         self.stores: list[Store] = []

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
+import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -55,14 +58,14 @@ def provisioned(users: int) -> str:
     return text
 
 
-def started(directory: Path, users: int) -> tuple[Aaad, int]:
+def started(directory: Path, users: int, url: str | None = None, arguments: Sequence[str] = ()) -> tuple[Aaad, int]:
     port = free_port()
     config = (
         '[diameter]\norigin_host = "ocs.example.org"\norigin_realm = "example.org"\n'
         f'listen = ["tcp:{port}:interface=127.0.0.1"]\n'
         '[[peer]]\norigin_host = "*"\nrealm = "example.net"\naddress = ["127.0.0.1/32"]\nquantum = "fixed"\n'
     )
-    server = Aaad(directory, config)
+    server = Aaad(directory, config, url, arguments)
     server.start()
     server.apply(provisioned(users))
     return server, port
@@ -111,6 +114,27 @@ def test_the_ledger_is_equal_to_the_books_of_the_client(tmp_path, diaload, servi
         result = outcome(run(diaload, port, ledger, *options), 60)
         assert result["errors"] == 0, result
         assert charged(server) == charges(service, ledger) != {}
+        assert server.mismatches() == 0
+    finally:
+        server.stop()
+
+
+def test_two_workers_share_the_connections_and_one_of_them_may_die(tmp_path, diaload, database):
+    """Connections are spread; those of a worker that is killed are made again, to whoever listens."""
+    server, port = started(tmp_path / "n", 20, database, ["--workers", "2"])
+    try:
+        time.sleep(1.5)  # the workers look at the store every second
+        ledger = tmp_path / "ledger.csv"
+        options = ("--users", "20", "--conns", "16", "--inflight", "32", "--limit", "1500", "--service", "voice")
+        process = run(diaload, port, ledger, *options)
+        time.sleep(0.7)
+        served = [worker["pid"] for worker in server.api("GET", "/v1/status")["workers"]]
+        os.kill(served[0], signal.SIGKILL)
+        result = outcome(process, 90)
+        assert result["errors"] == 0, result
+        begun_by = server.rows("SELECT count(DISTINCT id >> 40) FROM cdr")[0][0]
+        assert begun_by >= 2
+        assert charged(server) == charges("voice", ledger) != {}
         assert server.mismatches() == 0
     finally:
         server.stop()

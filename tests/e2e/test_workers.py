@@ -17,13 +17,13 @@ from aaa.workers import steering
 from tests.support import radload
 from tests.support.postgres import Postgres
 from tests.support.process import NAS, Aaad, provisioned
-from tests.support.wire import ON, START, access_request, accounting_request, attribute
+from tests.support.wire import ON, START, access_request, accounting_request, attribute, session_timeout
 
 USERS = 40
 FIXED = f'{NAS}quantum = "fixed"\nquantum_fixed = "30s"\n'
 # Two switches whose addresses the steering gives to different workers.
 ZERO, ONE = (next(f"127.0.0.{n}" for n in range(2, 99) if steering.index_of(f"127.0.0.{n}", 2) == i) for i in (0, 1))
-DISCONNECT_REQUEST, DISCONNECT_ACK = 40, 41
+DISCONNECT_REQUEST, COA_REQUEST = 40, 43
 ACCT_SESSION_ID = 44
 
 
@@ -117,6 +117,30 @@ def test_a_kill_by_the_control_api_reaches_the_switch_through_its_worker(server:
             switch.recvfrom(5000)
         switch.settimeout(3)
         del address
+
+
+def test_a_top_up_reaches_the_running_call_of_a_client_that_is_told(server: Aaad, switch: socket.socket) -> None:
+    """
+    A hotspot holds all the account can pay; money comes through the parent, and its worker sends the longer limit.
+    """
+    spot = "127.0.0.77"
+    server.apply(
+        f'[[nas]]\nname = "spot"\naddress = "{spot}/32"\nsecret = "testing123"\nprofile = "hotspot"\n'
+        f'require_message_authenticator = "no"\nlimit_proxy_state = "no"\ncoa = "127.0.0.1:{switch.getsockname()[1]}"\n'
+        '[[tariff]]\nname = "wlan"\ncurrency = "EUR"\n[[tariff.rate]]\nprefix = ""\nservice = "data"\n'
+        'destination = "WLAN"\nprice = "0.60"\nprice_unit = "60s"\npulse = "1/1"\n'
+        '[[account]]\nid = "guest"\ncurrency = "EUR"\ntariff = "wlan"\nopening_balance = "1.00"\n'
+        '[[account.subscription]]\ntype = "username"\nvalue = "guest"\npassword = "guest"\n'
+    )
+    time.sleep(1.5)
+    answer = asked(server, spot, access_request("guest", "guest", "wlan-1"))
+    assert answer is not None and 2 == answer[0] and 100 == session_timeout(answer)
+    body = {"amount": "1.00", "idempotency_key": "more", "reason": "test"}
+    server.api("POST", "/v1/accounts/guest/topups", body)
+    request, _ = switch.recvfrom(5000)
+
+    assert COA_REQUEST == request[0]
+    assert ([b"wlan-1"], 200) == (attribute(request, ACCT_SESSION_ID), session_timeout(request))
 
 
 def test_what_the_control_api_changes_is_seen_by_every_worker(server: Aaad) -> None:

@@ -107,6 +107,8 @@ class Postgres:
         children = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=False)
         for pid in [self.pid, *map(int, children.stdout.split())]:
             os.kill(pid, number)
+        if number == signal.SIGCONT and self._process is not None:
+            self._process.send_signal(number)  # whoever runs it as another user stops when it does
 
     def kill(self) -> None:
         """kill -9 of the whole server."""
