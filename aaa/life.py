@@ -18,6 +18,7 @@ from aaa.store.port import Failed
 from aaa.workers.group import WorkerGroup
 
 DRAIN_LOOK_S = 0.5
+LEAVE_S = 5.0  # what a worker may need after its drain to close everything
 
 
 class Life:
@@ -49,6 +50,7 @@ class Life:
         self._reload = reload
         self._supervisor = Supervisor()
         self._is_stopping = False
+        self._is_worker = False
 
     def begin(self, is_worker: bool, on_error: Callable[[Exception], None]) -> None:
         """Take the signals; a worker's drain is never cut short by a signal, since its parent decides."""
@@ -73,7 +75,7 @@ class Life:
         elif not self._is_worker:
             group = self._group()
             if group is not None:
-                group.terminate(at_once=True)
+                group.terminate(at_once=True, within_s=LEAVE_S)
             else:
                 self._stop()
 
@@ -86,7 +88,7 @@ class Life:
         self._node.is_draining = True
         group = self._group()
         if group is not None:
-            group.terminate(at_once=False)
+            group.terminate(at_once=False, within_s=self._drain_timeout_s() + LEAVE_S)
         else:
             self._drain(system_clock() + self._drain_timeout_s() * 1_000_000)
 

@@ -139,15 +139,13 @@ class ChargingNode:
         self.counters["nas_restart", ""] += 1
 
     def learn_epochs(self, epochs: dict[str, tuple[int, int]]) -> None:
-        """Take up restarts of NASes that other nodes were told of: older sessions are theirs no more (S20)."""
-        for identity, (epoch, at_us) in epochs.items():
-            known = self.epoch(identity)
-            if epoch > known:
-                self._epochs[identity] = (epoch, at_us)
-                ended = tuple(f"{identity}|{older}|" for older in range(known, epoch))
-                for session in list(self.cache.sessions.values()):
-                    if session.head.key.startswith(ended):
-                        self._stale(session.head.account_id)
+        """Take up restarts that other nodes were told of: the sessions of who restarted are read anew (S20)."""
+        newer = {identity: told for identity, told in epochs.items() if told[0] > self.epoch(identity)}
+        self._epochs.update(newer)
+        prefixes = tuple(f"{identity}|" for identity in newer)
+        for session in list(self.cache.sessions.values()) if prefixes else ():
+            if session.head.key.startswith(prefixes):
+                self._stale(session.head.account_id)
 
     def restart_peer(self, identity: str, state_id: int) -> None:
         """

@@ -109,11 +109,22 @@ class WorkerGroup:
             if worker.link is not None:
                 worker.link.send({"kind": "command", "command": command})
 
-    def terminate(self, at_once: bool) -> None:
-        """End all workers: after their drain, or now; `ended` is called when the last one has."""
+    def terminate(self, at_once: bool, within_s: float) -> None:
+        """
+        End all workers, after their drain or now; `ended` is called when the last one has.
+
+        Args:
+            within_s: Who has not ended by then is killed.
+        """
         self._is_ending = True
         self.command("stop" if at_once else "terminate")
+        self._reactor.callLater(within_s, self._kill)
         self._all_ended()
+
+    def _kill(self) -> None:
+        for worker in self.workers:
+            if worker.process is not None:
+                worker.process.kill()
 
     def close(self) -> None:
         """The parent ends: whatever is left of the workers goes too, and the addresses are given back."""

@@ -166,3 +166,19 @@ def test_a_client_that_lost_its_state_loses_its_older_sessions_whichever_node_he
     due = "SELECT key FROM session WHERE deadline <= " + str(shared.clock())
 
     assert shared.rows(due) == [("d|pgw|old",)]
+
+
+def test_a_restart_that_another_node_was_told_of_is_taken_up_whatever_its_number(shared: Bench) -> None:
+    """
+    A NAS counts its restarts from 1, a Diameter client says the second it started: what is cached of it is read anew.
+    """
+    shared.prepare({"alice": "1.00"})
+    one, two = shared.node(), shared.node()
+    shared.run(one, (access("client|s1"), 1))
+    shared.run(one, (access("other|s2"), 1))
+    two.restart_peer("client", 1_800_000_000)
+    shared.turn(lambda: "client" in two.store.epochs())
+    one.learn_epochs(two.store.epochs())
+
+    assert 1_800_000_000 == one.epoch("client")
+    assert not one.knows(("client|s1",))

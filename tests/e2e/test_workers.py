@@ -19,6 +19,9 @@ from tests.support.postgres import Postgres
 from tests.support.process import NAS, Aaad, provisioned
 from tests.support.wire import ON, START, access_request, accounting_request, attribute, session_timeout
 
+ZERO_AGAIN = next(
+    address for address in (f"127.0.0.{n}" for n in range(100, 199)) if steering.index_of(address, 2) == 0
+)
 USERS = 40
 FIXED = f'{NAS}quantum = "fixed"\nquantum_fixed = "30s"\n'
 # Two switches whose addresses the steering gives to different workers.
@@ -190,6 +193,21 @@ def test_figures_of_the_workers_are_summed_and_survive_their_end(server: Aaad) -
     until(lambda: workers(server)[1]["serving"] and workers(server)[1]["pid"] != killed)
 
     assert 0 < before <= granted()
+
+
+def test_reload_and_drain_reach_every_worker(server: Aaad) -> None:
+    def granted(source: str, sid: str) -> int:
+        answer = asked(server, source, access_request("u5", "u5", sid), timeout_s=0.6)
+        return -1 if answer is None else session_timeout(answer)
+
+    sids = (f"reload-{n}" for n in range(1000))
+    server.config.write_text(server.config.read_text().replace('"30s"', '"45s"'))
+    os.kill(server.pid, signal.SIGHUP)
+    until(lambda: [45, 45] == [granted(source, next(sids)) for source in (ZERO_AGAIN, ONE)])
+    server.api("POST", "/v1/drain", {"draining": True})
+    until(lambda: [-1, -1] == [granted(source, next(sids)) for source in (ZERO_AGAIN, ONE)])
+    server.api("POST", "/v1/drain", {"draining": False})
+    until(lambda: [45, 45] == [granted(source, next(sids)) for source in (ZERO_AGAIN, ONE)])
 
 
 def test_one_process_more_on_sqlite_is_refused(tmp_path: Path) -> None:
