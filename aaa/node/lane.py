@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aaa.node.cache import Cache
-from aaa.node.desk import Desk, Request, names_of
-from aaa.store.port import Committed, Failed, Loaded
+from aaa.node.desk import Desk, Request
+from aaa.store.port import Committed, Failed, Loaded, Wanted
 
 if TYPE_CHECKING:
     from aaa.node.node import ChargingNode
@@ -63,9 +63,10 @@ class LockLane:
             self._release_quiet()
             return
         self._is_busy = True
-        names = [name for request in requests for name in names_of(request.command)]
+        emergency_id = self._node.desk.emergency_id
+        wanted = [Wanted((), account_id), *(request.wanted((), emergency_id) for request in requests)]
         self._node.store.load_locked(
-            [account_id], names, self._node.tariffs, lambda loaded: self._decide(account_id, requests, loaded)
+            [account_id], wanted, self._node.tariffs, lambda loaded: self._decide(account_id, requests, loaded)
         )
 
     def _decide(self, account_id: int, requests: list[Request], loaded: list[Loaded] | Failed) -> None:
@@ -84,8 +85,8 @@ class LockLane:
                 cache.put_account(found.account, found.version)
             if found.session is not None and found.session.head.id not in cache.sessions:
                 cache.put_session(found.session)
-        for request in requests:
-            request.is_loaded = True
+        for request, found in zip(requests, loaded[1:], strict=True):
+            request.take(found)
             desk.decide(request)
         batch = desk.take()
         node.store.commit_locked(batch, node.now_us(), lambda outcome: self._ended(account_id, requests, outcome))
