@@ -128,13 +128,17 @@ class Switches:
     # -- extending --------------------------------------------------------------------------------
 
     def _extend_here(self, account_id: int) -> None:
-        """Have the sessions that are cached here ask again; the others do when they next report."""
+        """Have the sessions that were told here, or are cached here, ask again; the others do when they next report."""
+        asked = self._diameter.replenished(account_id) if self._diameter is not None else []
+        self.counters["extended", "diameter"] += len(asked)
         cached = self._node.cache.accounts.get(account_id)
         if cached is None:
             return
         known = (self._node.cache.sessions.get(number) for number in list(cached.sessions))
         running = [session for session in known if session is not None and session.state in LIVE and not session.cause]
         for session in running[:EXTENDED_MOST]:
+            if session.head.key in asked:
+                continue
             if session.head.protocol == "diameter":
                 is_final = any(line.is_final for line in session.lines)  # the others ask again by themselves
                 is_told = self._diameter is not None and is_final and self._diameter.reauthorize(session.head.key)

@@ -154,6 +154,10 @@ class DiameterServer:
         """Ask the client of a session to report and ask anew (RAR)."""
         return self.service.reauthorize(key)
 
+    def replenished(self, account_id: int) -> list[str]:
+        """Ask the clients of an account's sessions that had come to the end of its money (RAR); returns which."""
+        return self.service.replenished(account_id)
+
     def arrived(self) -> None:
         """Something was taken: have it committed once this turn of the reactor has read everything."""
         if not self._is_flush_due:

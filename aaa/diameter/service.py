@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -34,20 +34,19 @@ from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer
 from aaa.diameter.text import COMMANDS
 from aaa.diameter.units import SECOND_US
+from aaa.diameter.waiting import Waiting, put
 from aaa.engine.model import REPLACED, Ack, Answer, Denial, End, Expire, Outcome, Reason
 from aaa.engine.model import Identity as EngineIdentity
 from aaa.engine.ports import Directory, Node, Subscriber
 from aaa.ops.histogram import Histogram
 
 WAITING_MAX = 4_096
-REMEMBERED_MAX = 200_000
 REUSES_MAX = 16
 OTHER = "other"
 KINDS = {b"\0\0\0\1": "initial", b"\0\0\0\2": "update", b"\0\0\0\3": "termination", b"\0\0\0\4": "event"}
 NEVER_REPORTED = 1 << 32  # beyond every CC-Request-Number
 
 Reply = Callable[[bytes], None]
-Value = TypeVar("Value")
 
 
 class Link(Protocol):
@@ -112,6 +111,7 @@ class DiameterService:
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
         self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
         self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
+        self._waiting = Waiting()
         self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
 
@@ -147,7 +147,7 @@ class DiameterService:
     def in_state(self, origin_host: str, state_id: int) -> None:
         """A client told its Origin-State-Id: a higher one means that its older sessions are lost (RFC 6733 8.16)."""
         if state_id and self._states.get(origin_host) != state_id:
-            _put(self._states, origin_host, state_id)
+            put(self._states, origin_host, state_id)
             self.node.restart_peer(host_key(origin_host), state_id)
 
     def abort(self, key: str) -> bool:
@@ -163,9 +163,13 @@ class DiameterService:
         """Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed."""
         return self._ask(key, n.RE_AUTH, codec.u32(n.RE_AUTH_REQUEST_TYPE, 0))
 
+    def replenished(self, account_id: int) -> list[str]:
+        """An account got money: ask the clients of its sessions that were told of the end; returns whom."""
+        return [key for key in self._waiting.take(account_id) if self.reauthorize(key)]
+
     def joined(self, link: Link, realm: str, state_id: int) -> None:
         """A connection is open; `state_id` is the Origin-State-Id its CER told, or 0."""
-        _put(self._hosts, link.origin_host, (link, realm))
+        put(self._hosts, link.origin_host, (link, realm))
         self.in_state(link.origin_host, state_id)
 
     def forget(self, link: Link) -> None:
@@ -215,7 +219,7 @@ class DiameterService:
         name = session_key(ccr)
         run = partial(self._submit, wanted, peer, service, name, reply)
         if ccr.kind != EVENT:
-            _put(self._links, name, (link, ccr.origin_realm))
+            put(self._links, name, (link, ccr.origin_realm))
         is_report = ccr.kind not in (INITIAL, EVENT)
         if ccr.kind == TERMINATION and not self.node.knows((self._current.get(name, name),)):
             is_report = False  # if the store knows no such session either, the one it names pays
@@ -292,7 +296,7 @@ class DiameterService:
         def answered(decided: Answer) -> None:
             if isinstance(decided, Denial) and wanted.ccr.kind != EVENT and reuses < REUSES_MAX:
                 if decided.reason is Reason.SESSION_REPLACED:
-                    _put(self._current, name, next_key(key, decided.session_id))
+                    put(self._current, name, next_key(key, decided.session_id))
                     self._once_more(again)
                     return
                 if wanted.ccr.kind == TERMINATION and payer is not None and decided.reason is Reason.FOREIGN_SESSION:
@@ -305,14 +309,18 @@ class DiameterService:
                     self.node.submit(Expire(key, REPLACED), None, partial(self._replaced, name, key, again))
                     self.node.flush()
                     return
+            if wanted.ccr.kind != EVENT:
+                self._waiting.answered(key, decided, wanted.ccr.kind == TERMINATION)
             self._decided(wanted, decided, reply)
 
+        if wanted.ccr.kind == INITIAL and payer is not None:
+            self._waiting.begun(key, payer.account_id)
         self.node.submit(asks, payer.account_id if payer is not None else None, answered)
 
     def _replaced(self, name: str, key: str, again: Callable[[], None], decided: Answer) -> None:
         """The old session of a name is over: begin the next one."""
         if isinstance(decided, Ack):
-            _put(self._current, name, next_key(key, decided.session_id))
+            put(self._current, name, next_key(key, decided.session_id))
         self._once_more(again)
 
     def _once_more(self, again: Callable[[], None]) -> None:
@@ -361,13 +369,6 @@ def _first_name(key: str, part: int | None) -> str:
     """The name a session began under before it was used again."""
     mark = f"|~s{part}" if part is not None else ""
     return key.partition("|~")[0] + mark
-
-
-def _put(entries: dict[str, Value], name: str, value: Value) -> None:
-    """Remember something, and forget the oldest beyond the bound."""
-    if len(entries) >= REMEMBERED_MAX and name not in entries:
-        del entries[next(iter(entries))]
-    entries[name] = value
 
 
 def _raised(error: Exception) -> None:

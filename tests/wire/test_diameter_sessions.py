@@ -86,6 +86,19 @@ def test_giving_up_what_is_not_there_or_not_ones_own_ends_nothing(ocs, data):
     assert ocs.available(ALICE) == 9_900_000
 
 
+def test_a_client_is_asked_after_a_topup_though_the_node_forgot_its_session(tmp_path):
+    """Another node moved the account meanwhile; what the client was told is known here all the same."""
+    ocs = Ocs(tmp_path, {ALICE: "0.10"}, FLOW_TARIFF)
+    ocs.send(ccr("INITIAL_REQUEST", 0, wants(60)))
+    ocs.server.node.cache.clear()
+    ocs.order(Adjust(1_000_000, "topup", "t1"), 1)
+    ocs.order(Adjust(1_000_000, "topup", "t2"), 1)
+    assert [command for command, _ in ocs.link.asked] == [n.RE_AUTH]  # once: it has not been told anything since
+    ocs.send(ccr("UPDATE_REQUEST", 1, used(60), wants(60)))
+    ocs.order(Adjust(1_000_000, "topup", "t3"), 1)
+    assert len(ocs.link.asked) == 1
+
+
 def test_each_part_of_a_session_has_its_own_numbers_quota_and_end(ocs):
     parts = [("CC-Sub-Session-Id", number) for number in (1, 2)]
     for part in parts:
