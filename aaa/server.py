@@ -32,7 +32,10 @@ from aaa.node.directory import StoreDirectory
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
 from aaa.ops.listener import LagProbe, MetricsListener
+from aaa.ops.logs import logger
 from aaa.ops.metrics import Sources
+from aaa.ops.questions import questions
+from aaa.ops.request_logging import RequestLogging
 from aaa.ops.supervisor import Supervisor
 from aaa.provision.credentials import unsealed_nas
 from aaa.radius.clients import Clients, nas_from
@@ -74,7 +77,6 @@ class Server:
         number = self.store.new_node(config.server.node, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
         self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
-        self.control = NodeControl(self.node, reactor.callFromThread, self._provisioned, self._describe, self._killed)
         self.radius = RadiusServer(
             self.node,
             self.directory,
@@ -83,6 +85,15 @@ class Server:
             is_serving=lambda: self.node.is_store_up,
             on_error=self._failed,
         )
+        self.control = NodeControl(
+            self.node,
+            reactor.callFromThread,
+            self._provisioned,
+            self._describe,
+            self._killed,
+            questions(self.node, self.radius.service.refusals, self.radius.service.traces),
+        )
+        self.logging = RequestLogging(config.log, self.node, self.radius.service)
         self.diameter: DiameterServer | None = None
         peers = self._peers(config)
         if config.diameter.listen:
@@ -123,6 +134,7 @@ class Server:
             self.diameter.stop()
         self.radius.stop()
         self.store.close()
+        self.logging.stop()
         self._reactor.callLater(0, self._reactor.stop)  # what peers are told on leaving goes out first
 
     def reload(self) -> list[str]:
@@ -147,6 +159,7 @@ class Server:
         self.radius.reload(clients)
         if self.diameter is not None:
             self.diameter.reload(peers)
+        self.logging.take_up(config.log)
         self.config = config
         if self.api is not None:
             self.api.context.config = config
@@ -216,6 +229,7 @@ class Server:
         except ConfigError as error:
             self._supervisor.ready("serving with the old configuration")
             sys.stderr.write(f"aaad: config.rejected: {error}\n")
+            logger().error("config.rejected", problems=list(error.problems))
             return
         self._supervisor.ready("serving")
         sys.stderr.write(f"aaad: config.reloaded{'; needs restart: ' + ', '.join(needs) if needs else ''}\n")
@@ -267,7 +281,19 @@ class Server:
             reloads=self._reloads,
             reloaded_at_s=lambda: self._reloaded_at_s,
             lag=self._lag.histogram,
+            tally=self.node.tally.counters,
+            transactions=self.node.tally.transactions,
+            durations=self.radius.service.durations,
+            gauges=self._gauges,
         )
+
+    def _gauges(self) -> dict[str, float]:
+        return {
+            "aaa_reply_cache_entries": len(self.radius.service.dedup),
+            "aaa_reply_cache_evictions": self.radius.service.dedup.evictions,
+            "aaa_exposure_amount": 0.0,  # nothing is granted without a reservation
+            "aaa_log_lines_dropped": self.logging.dropped,
+        }
 
     def _peers(self, config: Config) -> Peers:
         return configured_peers(config, tuple(json.loads(text) for text in self.store.peer_documents()))

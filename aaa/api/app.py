@@ -21,12 +21,14 @@ from aaa.api import (
     tokens,
     ui,
     vouchers,
+    watch,
 )
 from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
 ROUTERS = tuple(
-    module.router for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, system)
+    module.router
+    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, watch, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

@@ -358,6 +358,27 @@ class Change(BaseModel):
     is_jump: bool
 
 
+class Refusal(BaseModel):
+    """One request that was refused: by whom it was asked, for whom, and why."""
+
+    at: str
+    face: str
+    origin: str
+    subscriber: str
+    caller: str
+    destination: str
+    received: str
+    reason: str
+    detail: str
+
+
+class Trace(BaseModel):
+    """A subscriber that is traced, and until when."""
+
+    subscriber: str
+    until: str
+
+
 class Identity(BaseModel):
     """The caller, as the audit log names them."""
 

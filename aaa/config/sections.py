@@ -115,6 +115,7 @@ class Log(Table):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
+    requests: bool = True
     mask_numbers: bool = False
 
 

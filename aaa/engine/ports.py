@@ -89,6 +89,14 @@ class Control(Protocol):
     def status(self) -> Future[dict[str, Any]]:
         """Queue depths, cache sizes, counters, store latency, last errors: one JSON-ready dict."""
 
+    def ask(self, question: str, **arguments: Any) -> Future[list[dict[str, Any]]]:
+        """
+        Ask for what only the memory of the serving processes knows; the answers of all of them, together.
+
+        `refusals(name)`: the last refusals about a subscriber or number.  `trace(subscriber, until_us)`:
+        trace a subscriber until then, 0 to stop.  `traces()`: who is traced.
+        """
+
     def drain(self, draining: bool) -> Future[None]:
         """Refuse new sessions (or take them again)."""
 

@@ -8,7 +8,7 @@ batches, and comes back as a future; reads go through its own connection and nev
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -29,6 +29,7 @@ class NodeControl:
         forget: Called after provisioning, so that caches outside the node are dropped too.
         describe: Adds what the composition root knows to `status`.
         killed: Told about sessions that are to end, once that is durable.
+        questions: What `ask` answers, by name; each runs on the reactor thread.
     """
 
     def __init__(
@@ -38,12 +39,14 @@ class NodeControl:
         forget: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
         killed: Callable[[Session], None] = lambda session: None,
+        questions: Mapping[str, Callable[..., list[dict[str, Any]]]] | None = None,
     ) -> None:
         self._node = node
         self._call = call_in_reactor
         self._forget = forget
         self._describe = describe
         self._killed = killed
+        self._questions = questions or {}
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -119,9 +122,8 @@ class NodeControl:
                     "cached_accounts": len(node.cache.accounts),
                     "cached_sessions": len(node.cache.sessions),
                     "tariffs": node.tariffs.names(),
-                    "counters": {
-                        f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())
-                    },
+                    "counters": {f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())}
+                    | node.tally.denials(),
                 }
             )
 
@@ -135,6 +137,10 @@ class NodeControl:
             future.set_result(None)
 
         return self._in_reactor(run)
+
+    def ask(self, question: str, **arguments: Any) -> Future[list[dict[str, Any]]]:
+        """Ask this process for something only its memory knows."""
+        return self.call(lambda: self._questions[question](**arguments))
 
     def call(self, work: Callable[[], Any]) -> Future[Any]:
         """Run something on the reactor thread."""

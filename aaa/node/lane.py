@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Request, names_of
+from aaa.store.batch import Batch
 from aaa.store.port import Committed, Failed, Loaded
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class LockLane:
     def _decide(self, account_id: int, requests: list[Request], loaded: list[Loaded] | Failed) -> None:
         """Decide all requests on the rows that are locked, and write what they move."""
         if isinstance(loaded, Failed):
-            self._ended(account_id, requests, loaded)
+            self._ended(account_id, requests, {}, loaded)
             return
         node = self._node
         cache = Cache()
@@ -87,9 +88,15 @@ class LockLane:
             request.is_loaded = True
             desk.decide(request)
         batch = desk.take()
-        node.store.commit_locked(batch, node.now_us(), lambda outcome: self._ended(account_id, requests, outcome))
+        begun = node.now_us()
 
-    def _ended(self, account_id: int, requests: list[Request], outcome: Committed | Failed) -> None:
+        def done(outcome: Committed | Failed) -> None:
+            node.tally.transactions["locked"].observe((node.now_us() - begun) / 1e6)
+            self._ended(account_id, requests, batch, outcome)
+
+        node.store.commit_locked(batch, begun, done)
+
+    def _ended(self, account_id: int, requests: list[Request], batch: Batch, outcome: Committed | Failed) -> None:
         self._is_busy = False
         node = self._node
         if isinstance(outcome, Failed) or outcome.losers:
@@ -100,6 +107,8 @@ class LockLane:
             )
         else:
             node.counters["locked_batches", ""] += 1
+            for stage in batch.values():
+                node.tally.stage(stage)
             node.answer(requests)
             self._quiet[account_id] = 0 if self._waiting[account_id] else self._quiet[account_id] + 1
         self._release_quiet()

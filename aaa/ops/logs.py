@@ -78,6 +78,11 @@ def logger() -> FilteringBoundLogger:
     return found
 
 
+def always(event: str, **fields: Any) -> None:
+    """Write an event of level debug whatever the level is: somebody asked for just this one."""
+    structlog.get_logger(wrapper_class=structlog.BoundLogger).debug(event, **fields)
+
+
 def observe_twisted() -> None:
     """Let what Twisted reports, failures nobody handled above all, come out as lines too."""
     from twisted.python.log import PythonLoggingObserver  # noqa: PLC0415 - for the daemon only

@@ -14,8 +14,11 @@ from aaa.engine.model import Answer, Begin, ChargeKey, End, Identity, LineReques
 from aaa.keys import Keys
 from aaa.node.control import NodeControl
 from aaa.node.node import ChargingNode
+from aaa.node.refusals import Refusals
 from aaa.node.tariffs import TariffBook
+from aaa.ops.questions import questions
 from aaa.radius.clients import nas_from
+from aaa.radius.trace import Traces
 from aaa.store import schema
 from aaa.store.read import open_reader
 from aaa.store.sqlite import SqliteStore
@@ -66,7 +69,14 @@ class World:
             self.store, TariffBook(self.store), lambda: self.now_us, 1, on_error=self.errors.append
         )
         self.reactor = ThreadPoolExecutor(1)
-        control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: {"listeners": []})
+        self.traces = Traces(lambda event, **fields: None)
+        control = NodeControl(
+            self.node,
+            self.reactor.submit,
+            lambda: None,
+            lambda: {"listeners": []},
+            questions=questions(self.node, Refusals(), self.traces),
+        )
         self.context = ApiContext(
             config,
             control,

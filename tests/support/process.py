@@ -89,6 +89,7 @@ class Aaad:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],
+            env={**os.environ, "AAA__LOG__REQUESTS": os.environ.get("AAA__LOG__REQUESTS", "false")},
         )
         seen = self._read_until_ready()
         for kind, _, port in LISTENING.findall(seen):
@@ -105,6 +106,19 @@ class Aaad:
                 raise AssertionError(f"aaad did not start: {seen.decode()}")
             if select.select([handle], [], [], 0.2)[0]:
                 seen += os.read(handle, 65536)
+        return seen.decode()
+
+    def log(self, until: str = "", timeout_s: float = 5.0) -> str:
+        """What it wrote to standard error since the last look, at least up to a word."""
+        assert self._process is not None and self._process.stderr is not None
+        handle = self._process.stderr.fileno()
+        seen = b""
+        deadline = time.monotonic() + timeout_s
+        while until.encode() not in seen or not seen:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{until!r} is not in the log: {seen.decode()}")
+            if select.select([handle], [], [], 0.1)[0]:
+                seen += os.read(handle, 1 << 16)
         return seen.decode()
 
     def kill(self) -> None:

@@ -1,0 +1,34 @@
+"""
+What only the memory of a serving process knows, asked through `Control.ask`: refusals and traces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from aaa.node.node import ChargingNode
+from aaa.node.refusals import Refusals, newest
+from aaa.radius.trace import Traces, as_documents
+
+Question = Callable[..., list[dict[str, Any]]]
+
+
+def questions(node: ChargingNode, faces: Refusals, traces: Traces) -> dict[str, Question]:
+    """
+    Every question by its name.
+
+    Args:
+        faces: What was refused before the node was asked.
+    """
+
+    def refusals(name: str) -> list[dict[str, Any]]:
+        return newest((node.tally.refusals, faces), name)
+
+    def trace(subscriber: str, until_us: int) -> list[dict[str, Any]]:
+        return running() if traces.set(subscriber, until_us) else []
+
+    def running() -> list[dict[str, Any]]:
+        return as_documents(traces.running(node.now_us()))
+
+    return {"refusals": refusals, "trace": trace, "traces": running}
