@@ -398,6 +398,8 @@ class Adjust(NamedTuple):
     Move money on an account: opening balance, top-up, correction, refund by hand.
 
     `idempotency_key` makes it exactly once (S13); the same key with another amount is a conflict.
+    `only_available` refuses what would take `available` below zero: a transfer never moves what running
+    sessions hold.
     """
 
     amount_micro: int
@@ -405,6 +407,7 @@ class Adjust(NamedTuple):
     idempotency_key: str
     reason: str = ""
     actor: str = ""
+    only_available: bool = False
 
 
 class Kill(NamedTuple):
