@@ -19,6 +19,7 @@ from aaa.api import (
     system,
     tariffs,
     tokens,
+    transfers,
     ui,
     vouchers,
     watch,
@@ -28,7 +29,7 @@ from aaa.api.problems import MEDIA_TYPE, Refusal
 
 ROUTERS = tuple(
     module.router
-    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, watch, system)
+    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, transfers, watch, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

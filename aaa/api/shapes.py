@@ -328,6 +328,16 @@ class Voucher(BaseModel):
     account: str | None
 
 
+class Transferred(BaseModel):
+    """A transfer, with both accounts after it."""
+
+    payer: Account
+    receiver: Account
+    amount: Money
+    idempotency_key: str
+    repeated: bool
+
+
 class MadeVoucher(BaseModel):
     """A new voucher with its PIN, shown this once."""
 
