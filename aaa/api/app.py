@@ -10,6 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aaa.api import (
     accounts,
     apply,
+    clients,
+    exports,
     ledger,
     live,
     problems,
@@ -27,10 +29,9 @@ from aaa.api import (
 from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
-ROUTERS = tuple(
-    module.router
-    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, transfers, watch, system)
-)
+_MONEY = (accounts, transfers, vouchers, ledger)
+_CALLS = (sessions, exports, live, watch)
+ROUTERS = tuple(module.router for module in (apply, *_MONEY, *_CALLS, tariffs, rates, clients, tokens, system))
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29
 _PROBLEM = {"model": shapes.Problem, "content": {MEDIA_TYPE: {}}}

@@ -49,6 +49,7 @@ def _limits(stored: dict[str, Any], currency: str) -> shapes.Limits:
         max_sessions=stored.get("max_sessions"),
         max_call_amount=None if amount is None else money(amount, currency),
         max_call_s=stored.get("call_seconds"),
+        valid_after_use_s=stored.get("valid_after_use_s"),
         denied_classes=stored.get("denied_classes"),
         allowed_classes=stored.get("allowed_classes"),
     )

@@ -66,6 +66,7 @@ class Limits(BaseModel):
     max_sessions: int | None = None
     max_call_amount: Money | None = None
     max_call_s: int | None = None
+    valid_after_use_s: int | None = None
     denied_classes: list[str] | None = None
     allowed_classes: list[str] | None = None
 
@@ -387,6 +388,18 @@ class Trace(BaseModel):
 
     subscriber: str
     until: str
+
+
+class CdrFile(BaseModel):
+    """An exported file of CDRs; without `sha256` it is announced and not closed yet."""
+
+    number: int
+    name: str
+    node: str
+    records: int
+    sha256: str | None
+    created_at: str
+    closed_at: str | None
 
 
 class Identity(BaseModel):

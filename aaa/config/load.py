@@ -42,6 +42,7 @@ class Config:
     redis: sections.Redis
     metrics: sections.Metrics
     log: sections.Log
+    export: sections.Export
     retention: sections.Retention
     nas: tuple[dict[str, Any], ...]
     peer: tuple[dict[str, Any], ...]

@@ -119,6 +119,14 @@ class Log(Table):
     mask_numbers: bool = False
 
 
+class Export(Table):
+    """Scheduled export of CDRs into closed files; without a directory there is none."""
+
+    directory: Text | None = None
+    interval: PositiveSeconds = 3_600
+    format: Literal["csv", "jsonl"] = "csv"
+
+
 class Retention(Table):
     """How long finished things are kept."""
 
@@ -139,6 +147,7 @@ class Root(Table):
     redis: Redis = Redis()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    export: Export = Export()
     retention: Retention = Retention()
     nas: tuple[NasTable, ...] = ()
     peer: tuple[PeerTable, ...] = ()

@@ -26,6 +26,9 @@ def findings(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _secret_sources(root, environ)
     yield from _nas(root, environ)
     yield from _peers(root)
+    directory = root.export.directory
+    if directory is not None and not FilePath(directory).is_dir():
+        yield ("export", "directory"), f"{directory}: no such directory"
 
 
 def read_secret(file: str | None, variable: str | None, environ: Mapping[str, str]) -> str:

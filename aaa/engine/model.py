@@ -98,13 +98,19 @@ class Policy(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class Limits:
-    """Per-account limits beside the credit (None: no limit)."""
+    """
+    Per-account limits beside the credit (None: no limit).
+
+    `valid_after_use_s`: how long after its first session an account that has no last day gets one (calling
+    cards); set outside of decisions.
+    """
 
     max_sessions: int | None = None
     call_amount_micro: int | None = None
     call_seconds: int | None = None
     denied_classes: frozenset[str] = frozenset()
     allowed_classes: frozenset[str] | None = None
+    valid_after_use_s: int | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _CHARGES = frozenset(("charge", "assumed", "correction", "debit", "refund"))
 _UNTOLD = frozenset((Reason.SESSION_REUSED, Reason.SESSION_REPLACED))  # asked again at once, nobody is refused
 
+FIRST_USES_MAX = 100_000
+
 Released = Callable[[Sequence["Request"], int], None]
 
 
@@ -36,6 +38,7 @@ class Tally:
     def __init__(self, released: Released | None = None) -> None:
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.refusals = Refusals()
+        self.first_uses: dict[int, int] = {}
         self.transactions = {"batch": Histogram(), "locked": Histogram()}
         self.released = released
 
@@ -44,6 +47,12 @@ class Tally:
         counters = self.counters
         for session in stage.new_sessions.values():
             counters["started", _service(session)] += 1
+        if stage.new_sessions and stage.account is not None:
+            profile = stage.account.profile
+            if profile.limits.valid_after_use_s and profile.valid_until_us is None:
+                begun_us = min(session.head.begun_us for session in stage.new_sessions.values())
+                if len(self.first_uses) < FIRST_USES_MAX:  # the rest is found at the next start
+                    self.first_uses.setdefault(profile.id, begun_us)
         for session in stage.settled.values():
             if session.revision == 1:  # later ones correct what was counted
                 self._ended(session)

@@ -31,4 +31,8 @@ def questions(node: ChargingNode, faces: Refusals, traces: Traces) -> dict[str, 
     def running() -> list[dict[str, Any]]:
         return as_documents(traces.running(node.now_us()))
 
-    return {"refusals": refusals, "trace": trace, "traces": running}
+    def first_uses() -> list[dict[str, Any]]:
+        used, node.tally.first_uses = node.tally.first_uses, {}
+        return [{"account_id": number, "at_us": at_us} for number, at_us in used.items()]
+
+    return {"first_uses": first_uses, "refusals": refusals, "trace": trace, "traces": running}

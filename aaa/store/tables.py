@@ -46,7 +46,6 @@ account = Table(
     Column("credit_limit", BigInteger),  # micro; NULL: unlimited (post-paid)
     Column("valid_from", BigInteger),
     Column("valid_until", BigInteger),
-    Column("valid_after_use", BigInteger),  # seconds from the first session; then `valid_until` is set
     Column("limits", Text, nullable=False, server_default="{}"),  # JSON, see aaa.engine.model.Limits
     Column("balance", BigInteger, nullable=False, server_default="0"),
     Column("accrued", BigInteger, nullable=False, server_default="0"),

@@ -28,6 +28,9 @@ COLUMNS = columns(
 )  # fmt: skip
 
 
+FILE_COLUMNS = columns("number", "name", "node", "records", "sha256", "closed_at")
+
+
 def _list(options: Options, limit: int | None, **query: object) -> None:
     show_rows(options.client.pages(path_of("cdrs"), limit, **query), COLUMNS, options.form)
 
@@ -47,6 +50,19 @@ def list_(options: Options, account: str, since: str, until: str, limit: int | N
 def unrated(options: Options, limit: int | None) -> None:
     """List usage that nobody is known to pay for."""
     _list(options, limit, unrated=True)
+
+
+@verb(command)
+def export(options: Options) -> None:
+    """Write what was not exported yet into closed files, in the directory of the server's [export] table."""
+    show_rows(options.client.request("POST", path_of("cdr-files")), FILE_COLUMNS, options.form)
+
+
+@verb(command)
+@click.option("--limit", type=int, help="Stop after so many.")
+def files(options: Options, limit: int | None) -> None:
+    """List the exported files with their digests."""
+    show_rows(options.client.pages(path_of("cdr-files"), limit), FILE_COLUMNS, options.form)
 
 
 @verb(command)
