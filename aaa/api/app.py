@@ -16,6 +16,7 @@ from aaa.api import (
     live,
     problems,
     rates,
+    rerating,
     sessions,
     shapes,
     system,
@@ -30,7 +31,7 @@ from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
 _MONEY = (accounts, transfers, vouchers, ledger)
-_CALLS = (sessions, exports, live, watch)
+_CALLS = (rerating, sessions, exports, live, watch)
 ROUTERS = tuple(module.router for module in (apply, *_MONEY, *_CALLS, tariffs, rates, clients, tokens, system))
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

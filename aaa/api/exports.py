@@ -9,6 +9,7 @@ report revised appears once more, in a later file, with its higher revision.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -115,6 +116,8 @@ def _write(context: ApiContext, row: Any) -> Any:
             file.write(content)
         file.flush()
         os.fsync(file.fileno())
+    if path.exists() and _digest_of(path) != digest.hexdigest():
+        raise FileExistsError(errno.EEXIST, "a file of another content has this name", str(path))
     part.rename(path)
     handle = os.open(directory, os.O_RDONLY)
     try:
@@ -126,6 +129,11 @@ def _write(context: ApiContext, row: Any) -> Any:
     closing = closing.values(digest=digest.hexdigest(), closed_at=context.clock())
     context.provision(lambda connection: connection.execute(closing), forgets=False)
     return _row(context, row.number)
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _text(context: ApiContext, row: Any) -> Iterator[str]:

@@ -13,17 +13,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, select, update
 
 from aaa.api import exports, transfers
 from aaa.api.context import ApiContext
 from aaa.ops.logs import logger
 from aaa.store import tables as db
+from aaa.store.prune import delete_cdrs, old_cdrs
 
 SECOND_US = 1_000_000
 FIRST_AFTER_S = 1.0
 STEP_S = 1.0
-PRUNED_AT_ONCE = 2_000
 CARDS_AT_ONCE = 500
 
 
@@ -138,23 +138,11 @@ def prune(context: ApiContext) -> int:
     """
     Delete CDRs that are older than their retention, a bounded number at once; returns how many.
 
-    What a scheduled export has not written yet stays.  Ledger entries are never deleted: balances are
-    their sums.
+    What a scheduled export has not written yet stays.
     """
-    cdr, export = db.cdr, db.cdr_export
     before_us = context.clock() - context.config.retention.cdr * SECOND_US
-    old = select(cdr.c.id).where(cdr.c.ended_at < before_us)
-    if context.config.export.directory is not None:
-        old = old.where(cdr.c.id.in_(select(export.c.cdr_id).where(export.c.cdr_id == cdr.c.id)))
-    old = old.order_by(cdr.c.ended_at).limit(PRUNED_AT_ONCE)
     with context.read() as connection:
-        numbers = list(connection.execute(old).scalars())
-    if not numbers:
-        return 0
-
-    def work(connection: Connection) -> None:
-        connection.execute(delete(export).where(export.c.cdr_id.in_(numbers)))
-        connection.execute(delete(cdr).where(cdr.c.id.in_(numbers)))
-
-    context.provision(work, forgets=False)
+        numbers = old_cdrs(connection, before_us, only_exported=context.config.export.directory is not None)
+    if numbers:
+        context.provision(lambda connection: delete_cdrs(connection, numbers), forgets=False)
     return len(numbers)

@@ -390,6 +390,27 @@ class Trace(BaseModel):
     until: str
 
 
+class Rerated(BaseModel):
+    """A CDR that another version of its tariff prices otherwise."""
+
+    cdr: str
+    account: str
+    used: int
+    before: Money = Field(description="charged by now, earlier corrections included")
+    after: Money
+    difference: Money
+    posted: bool
+
+
+class RerateResult(BaseModel):
+    """One page of CDRs that were rated again: those that differ, and how many did not."""
+
+    items: list[Rerated]
+    rated: int
+    skipped: int = Field(description="of another tariff, or without a rate in this version")
+    next: str | None
+
+
 class CdrFile(BaseModel):
     """An exported file of CDRs; without `sha256` it is announced and not closed yet."""
 
