@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from rating.buckets import MONEY, Parts
 from rating.money import largest_rounding_to
-from rating.plan import PricedRate, Pricing, RatePlan
+from rating.plan import Flat, PricedRate, Pricing, RatePlan
 from rating.price import anchors, stretches
 from rating.runs import runs
 from rating.units import MILLI
@@ -36,11 +36,27 @@ def grant(
     if funds_micro is not None and funds_micro < 0:
         funds_micro = 0
     pricing = plan.pricing
+    if pricing.flat is not None and not parts:
+        return _grant_flat(pricing, pricing.flat, funds_micro, cap)
     if latest_us <= earliest_us or pricing.only is not None:
         return _grant_at(pricing, earliest_us, funds_micro, cap, parts)
     return min(
         _grant_at(pricing, anchor_us, funds_micro, cap, parts) for anchor_us in anchors(plan, earliest_us, latest_us)
     )
+
+
+def _grant_flat(pricing: Pricing, flat: Flat, funds_micro: int | None, cap: int) -> int:
+    """The same for a rate with one step and money alone: two divisions."""
+    if funds_micro is None:
+        return cap
+    initial_m, next_m, initial_num, next_num, minimum_num, fee_num = flat
+    limit = largest_rounding_to(funds_micro // pricing.grid_micro, pricing.grid_den, pricing.mode) - fee_num
+    if limit < minimum_num or limit < initial_num:
+        return 0
+    if not next_num:
+        return cap
+    total = (initial_m + (limit - initial_num) // next_num * next_m) // MILLI
+    return total if total < cap else cap
 
 
 def _grant_at(pricing: Pricing, anchor_us: int, funds_micro: int | None, cap: int, parts: Parts) -> int:
@@ -90,6 +106,12 @@ def align(plan: RatePlan, anchor_us: int, units: int, parts: Parts = ()) -> int:
         return 0
     if plan.blocked:
         return units
+    flat = plan.pricing.flat
+    if flat is not None and not parts:
+        initial_m, next_m = flat[0], flat[1]
+        if units * MILLI <= initial_m:
+            return initial_m // MILLI
+        return (initial_m - (initial_m - units * MILLI) // next_m * next_m) // MILLI
     *_, (start_m, end_m) = stretches(parts, units) or ((0, 0),)
     if end_m != units * MILLI:
         return units

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd, lcm
+from typing import NamedTuple
 
 from rating.money import MICRO_DECIMALS, NANO_DECIMALS, TEN
 from rating.timetable import Timetable
@@ -98,17 +99,35 @@ class PricedRate:
         raise AssertionError("the last step has no end")
 
 
+class Flat(NamedTuple):
+    """
+    What most rates are: one step, no grace, no maximum.
+
+    Numerators over the pricing's denominator, so that a price is one division for the pulses and one for
+    the rounding.  `minimum_num` and `fee_num` are 0 where there is none.
+    """
+
+    initial_m: int
+    next_m: int
+    initial_num: int
+    next_num: int
+    minimum_num: int
+    fee_num: int
+
+
 class Pricing:
     """
     Rates over one denominator, with the timetable that says which one is in force when.
 
     `den` turns numerators into micro, `grid_den` into the tariff's smallest amount (10^-decimals).
     `only` is the rate of a pricing that has just one, so that pricing needs no clock; else None.
+    `flat` is that rate once more where it is as plain as most are; else None.
     """
 
     __slots__ = (
         "decimals",
         "den",
+        "flat",
         "grid_den",
         "grid_micro",
         "is_free",
@@ -133,6 +152,7 @@ class Pricing:
         self.rates = tuple(PricedRate(rate, den) for rate in rates)
         self.timetable = timetable
         self.only = self.rates[0] if len(rates) == 1 else None
+        self.flat = _flat(self.only) if self.only is not None else None
         self.is_timed = unit == "seconds"
         self.is_free = all(rate.is_free for rate in rates)
 
@@ -141,6 +161,13 @@ class Pricing:
         if self.only is not None or self.timetable is None:
             return self.rates[0]
         return self.rates[self.timetable.at(at_us)[0]]
+
+
+def _flat(rate: PricedRate) -> Flat | None:
+    step = rate.single
+    if step is None or rate.grace or rate.maximum_num is not None:
+        return None
+    return Flat(step.initial_m, step.next_m, step.initial_num, step.next_num, rate.minimum_num, rate.fee_num)
 
 
 class RatePlan:

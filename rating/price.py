@@ -64,6 +64,14 @@ def price(plan: RatePlan, anchor_us: int, used: int, parts: Parts = ()) -> int:
     if used <= 0 or plan.is_free:
         return 0
     pricing = plan.pricing
+    flat = pricing.flat
+    if flat is not None and not parts:
+        initial_m, next_m, num, next_num, minimum_num, fee_num = flat
+        if used * MILLI > initial_m:
+            num -= (initial_m - used * MILLI) // next_m * next_num
+        if num < minimum_num:
+            num = minimum_num
+        return _rounded(pricing, num + fee_num)
     first = pricing.only or pricing.rate_at(anchor_us)
     if used < first.grace:
         return 0
@@ -119,6 +127,8 @@ def _whole(first: PricedRate, pulses_num: int, parts: Parts) -> int:
 
 def _rounded(pricing: Pricing, num: int) -> int:
     """Round a charge, once, to the tariff's decimals."""
+    if pricing.mode == "up":
+        return -(-num // pricing.grid_den) * pricing.grid_micro
     return round_ratio(num, pricing.grid_den, pricing.mode) * pricing.grid_micro
 
 

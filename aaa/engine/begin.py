@@ -7,7 +7,6 @@ content settles the old session first, which the node does by expiring it and be
 
 from __future__ import annotations
 
-from aaa.engine.identity import remembered
 from aaa.engine.limits import refused_account, refused_destination, refused_session
 from aaa.engine.lines import opened, refill
 from aaa.engine.model import (
@@ -28,6 +27,7 @@ from aaa.engine.model import (
     LineRequest,
     Policy,
     Reason,
+    Seen,
     Session,
     SessionHead,
     State,
@@ -59,19 +59,22 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
         return NOTHING, Grant(0, told, account.shown_micro, account.profile.currency, 1)  # no session is kept (S15)
     head = session_head(account, command, session_id, now)
     state = State.OPEN if command.protocol == "diameter" or command.early_start_us else State.HELD
+    account = moved(account, (), lines, live=1)
+    answer = Grant(session_id, told, account.shown_micro, account.profile.currency, 1)
+    identity = command.identity
     session = Session(
         head,
         state,
         deadline_of(lines, command.policy, state, now),
         lines,
         command.aliases,
-        started_us=command.early_start_us,
+        (Seen(identity.number, identity.digest, answer),),
+        -1 if identity.order is None else identity.order,
+        0,
+        command.early_start_us,
         asked_us=now,
         grants=1,
     )
-    account = moved(account, (), lines, live=1)
-    answer = Grant(session_id, told, account.shown_micro, account.profile.currency, 1)
-    session = remembered(session, command.identity, answer)
     return Changes((account, *accounts[1:]), session, is_new=True, new_aliases=command.aliases), answer
 
 
@@ -102,11 +105,11 @@ def open_lines(
     lines: tuple[Line, ...] = ()
     told: list[LineGrant | LineDenial] = []
     for request in command.lines:
-        head = line_head(account, request, tariffs, now, emergency=command.emergency)
+        head = line_head(account, request, tariffs, now, command.emergency)
         if isinstance(head, Reason):
             told.append(LineDenial(request.key, head))
             continue
-        left = moved(account, (), lines)
+        left = moved(account, (), lines) if lines else account
         line, line_told = refill(left, opened(head), request, command.policy, sharers, 0, now)
         told.append(line_told)
         if isinstance(line_told, LineGrant):
@@ -141,10 +144,9 @@ def deadline_of(lines: tuple[Line, ...], policy: Policy, state: State, now: int)
     """The instant at which a session expires unless it is heard of: the latest of its lines' (S5)."""
     if state is State.HELD:
         return now + policy.hold_s * SECOND_US
-    latest = 0
-    for line in lines:
-        latest = max(latest, _line_deadline(line, policy, now))
-    return latest
+    if len(lines) == 1:
+        return _line_deadline(lines[0], policy, now)
+    return max([_line_deadline(line, policy, now) for line in lines])
 
 
 def _line_deadline(line: Line, policy: Policy, now: int) -> int:

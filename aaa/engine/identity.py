@@ -106,8 +106,8 @@ def is_other_call(session: Session, names: tuple[str, ...]) -> bool:
     return bool(known) and own not in known
 
 
-def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
-    """The session with this request and its answer remembered."""
+def memory(session: Session, identity: Identity, answer: Answer) -> tuple[tuple[Seen, ...], int, int]:
+    """What a session remembers after this request and its answer: the requests, the highest number, the window."""
     highest, window = session.highest, session.window
     if identity.order is not None:
         order = identity.order
@@ -117,5 +117,10 @@ def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
             highest = order
         elif order < highest:
             window |= 1 << (highest - order - 1)
-    seen = (*session.seen[-(REMEMBERED - 1) :], Seen(identity.number, identity.digest, answer))
+    return (*session.seen[1 - REMEMBERED :], Seen(identity.number, identity.digest, answer)), highest, window
+
+
+def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
+    """The session with this request and its answer remembered."""
+    seen, highest, window = memory(session, identity, answer)
     return session._replace(seen=seen, highest=highest, window=window)

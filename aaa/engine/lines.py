@@ -29,8 +29,8 @@ from aaa.engine.model import (
 )
 from aaa.engine.money import MONEY as MONEY_UNIT
 from aaa.engine.quantum import quantum_units
-from rating.funding import MONEY, Bucket, fund, settle, truncate
-from rating.grant import align
+from rating.funding import MONEY, Bucket, Parts, fund, settle, truncate
+from rating.grant import align, grant
 from rating.price import held_price, price
 
 UNBOUNDED = 1 << 62
@@ -74,42 +74,42 @@ def reported(
 
     Money: none posted; `accrued` follows the usage, and a usage beyond the grant raises the hold with it.
     """
+    head, anchor, before, granted, accrued, reserved, posted, parts, is_final, posted_parts = line
     notices: tuple[Notice, ...] = ()
     if isinstance(usage, Delta):
-        used = line.used + max(0, usage.units)
+        used = before + max(0, usage.units)
     else:
-        used = usage.units - line.head.offset
-        if used < line.used:
+        used = usage.units - head.offset
+        if used < before:
             return Reported(line, (Notice("usage_decreased"),))
-    if line.head.key.unit == "seconds" and used > line.granted:
-        elapsed = (max(0, now - line.head.anchor_auth_us) + PLAUSIBLE_SLACK_US) // SECOND_US
-        most = max(line.granted, elapsed, line.used)
-        if used > most:
-            notices = (Notice("implausible", "time", used - most),)
-            used = most
-    if used > line.granted:
-        notices += (Notice("overrun", "overrun", used - line.granted),)
+    if used > granted:
+        if head.key.unit == "seconds":
+            elapsed = (max(0, now - head.anchor_auth_us) + PLAUSIBLE_SLACK_US) // SECOND_US
+            most = max(granted, elapsed, before)
+            if used > most:
+                notices = (Notice("implausible", "time", used - most),)
+                used = most
+        if used > granted:
+            notices += (Notice("overrun", "overrun", used - granted),)
     if used == 0:
         return Reported(line, notices)
-    anchor = line.anchor_use_us or _anchor(line, used, event_us, answered_us)
-    line = Line(
-        line.head,
-        anchor,
-        used,
-        line.granted,
-        line.accrued_micro,
-        line.reserved_micro,
-        line.posted_micro,
-        line.parts,
-        line.is_final,
-        line.posted_parts,
-    )
+    anchor = anchor or _anchor(line, used, event_us, answered_us)
+    plan = head.plan
+    charge = 0 if plan is None else price(plan, anchor, used, parts)
     if is_late:
-        charge = _price(line, used)
-        return Reported(
-            line._replace(granted=max(line.granted, used), accrued_micro=charge - line.posted_micro), notices
-        )
-    return Reported(_revalued(line), notices)
+        accrued = charge - posted
+        granted = max(granted, used)
+    else:
+        held = reserved + posted
+        if used <= granted:  # a hold never rises inside a grant, and covers whatever is inside it
+            charge = min(charge, held)
+            held = max(charge, min(held, 0 if plan is None else price(plan, anchor, granted, parts)))
+        else:
+            held = max(held, charge)
+            granted = used
+        accrued, reserved = charge - posted, held - posted
+    fresh = Line(head, anchor, used, granted, accrued, reserved, posted, parts, is_final, posted_parts)
+    return Reported(fresh, notices)
 
 
 def _anchor(line: Line, used: int, event_us: int, answered_us: int) -> int:
@@ -125,30 +125,6 @@ def _price(line: Line, units: int) -> int:
     """The price of so many units of this line at its anchor; 0 for an emergency call (S21)."""
     plan = line.head.plan
     return 0 if plan is None else price(plan, line.anchor_use_us or line.head.anchor_auth_us, units, line.parts)
-
-
-def _revalued(line: Line) -> Line:
-    """The line with its charge and its hold computed anew for its anchor; a hold never rises inside a grant."""
-    charge = _price(line, line.used)
-    held = line.held_micro
-    if line.used <= line.granted:
-        charge = min(charge, held)
-        held = max(charge, min(held, _price(line, line.granted)))
-    else:
-        held = max(held, charge)
-    posted = line.posted_micro
-    return Line(
-        line.head,
-        line.anchor_use_us,
-        line.used,
-        max(line.granted, line.used),
-        charge - posted,
-        held - posted,
-        posted,
-        line.parts,
-        line.is_final,
-        line.posted_parts,
-    )
 
 
 def released(line: Line, buckets: tuple[Bucket, ...]) -> Line:
@@ -192,28 +168,21 @@ def refill(
         return free, _told(free, known, policy, is_free=True)
     earliest, latest = window_of(line, policy)
     funds = _funds(account, line)
-    free_buckets = _eligible(account, head.key)
+    buckets = _eligible(account, head.key) if account.buckets else ()
     planned = line.parts
-    if free_buckets and not planned and line.granted:
+    if buckets and not planned and line.granted:
         planned = ((MONEY, line.granted),)  # what was granted on money stays so; a bucket may follow
-    target = head.destination
-    most = fund(plan, earliest, latest, planned, free_buckets, funds, cap, target)
-
-    def share_units(shares: int) -> int:
-        if funds is None:
-            return policy.quantum_max
-        spent = price(plan, earliest, known, line.parts) if known else line.posted_micro
-        share = spent + max(0, funds - spent) // shares
-        reach = min(cap, known + policy.quantum_max)
-        parts_of = tuple(_shared(bucket, shares) for bucket in free_buckets)
-        return fund(plan, earliest, latest, planned, parts_of, share, reach, target).total - known
-
-    sharing = 0 if account.profile.limits.max_sessions == 1 else sharers
-    if funds is None and policy.quantum != "whole" and is_time:
-        units = policy.quantum_max if policy.quantum == "adaptive" else policy.quantum_fixed
+    is_money = not planned and not buckets
+    most = (
+        grant(plan, earliest, latest, funds, cap)
+        if is_money
+        else fund(plan, earliest, latest, planned, buckets, funds, cap, head.destination).total
+    )
+    if policy.quantum == "fixed" and is_time:
+        units = policy.quantum_fixed
     else:
-        units = quantum_units(policy, head.key.unit, most.total - known, sharing, share_units)
-    total = min(align(plan, earliest, known + max(units, 1), planned), most.total)
+        units = _quantum(account, line, policy, buckets, planned, sharers, known, most - known, funds)
+    total = min(align(plan, earliest, known + max(units, 1), planned), most)
     if request.requested:
         total = min(total, known + request.requested)
     if head.key.unit == MONEY_UNIT and total < known + (request.requested or 1):
@@ -222,22 +191,49 @@ def refill(
         total = max(total, line.granted)
     if total <= known:
         return line._replace(is_final=True), LineDenial(head.key, _why_nothing(account, line, policy), charged(line))
-    if total == most.total:
-        parts, held = most.parts, most.held_micro
-    elif line.parts or free_buckets:
-        chosen = fund(plan, earliest, latest, planned, free_buckets, funds, total, target)
-        parts, held = chosen.parts, chosen.held_micro
+    parts = planned
+    if is_money:
+        held = held_price(plan, earliest, latest, total)
     else:
-        parts, held = (), held_price(plan, earliest, latest, total)
+        chosen = fund(plan, earliest, latest, planned, buckets, funds, total, head.destination)
+        parts, held = chosen.parts, chosen.held_micro
     # A hold that an unknown anchor made higher than the price now known stays, so that nothing granted loses cover.
     held = max(held, line.held_micro) if is_time and total == line.granted else held
-    grown = line._replace(
-        granted=total,
-        parts=parts,
-        reserved_micro=held - line.posted_micro,
-        is_final=total >= most.total,
-    )
+    _, anchor, used, _, accrued, _, posted, _, _, posted_parts = line
+    grown = Line(head, anchor, used, total, accrued, held - posted, posted, parts, total >= most, posted_parts)
     return grown, _told(grown, known, policy)
+
+
+def _quantum(
+    account: Account,
+    line: Line,
+    policy: Policy,
+    buckets: tuple[Bucket, ...],
+    planned: Parts,
+    sharers: int,
+    known: int,
+    most: int,
+    funds: int | None,
+) -> int:
+    """How far beyond `known` the next grant should reach, `most` being all that the funds can buy (S9)."""
+    head = line.head
+    plan = head.plan
+    if funds is None and policy.quantum == "adaptive" and head.key.unit == "seconds":
+        return policy.quantum_max
+    earliest, latest = window_of(line, policy)
+    cap = _cap(account, line, policy)
+
+    def share_units(shares: int) -> int:
+        if funds is None or plan is None:
+            return policy.quantum_max
+        spent = price(plan, earliest, known, line.parts) if known else line.posted_micro
+        share = spent + max(0, funds - spent) // shares
+        reach = min(cap, known + policy.quantum_max)
+        parts_of = tuple(_shared(bucket, shares) for bucket in buckets)
+        return fund(plan, earliest, latest, planned, parts_of, share, reach, head.destination).total - known
+
+    sharing = 0 if account.profile.limits.max_sessions == 1 else sharers
+    return quantum_units(policy, head.key.unit, most, sharing, share_units)
 
 
 def _cap(account: Account, line: Line, policy: Policy) -> int:
@@ -261,7 +257,7 @@ def _funds(account: Account, line: Line) -> int | None:
 
 
 def _eligible(account: Account, key: ChargeKey) -> tuple[Bucket, ...]:
-    return tuple(bucket for bucket in account.buckets if bucket.unit == key.unit) if account.buckets else ()
+    return tuple(bucket for bucket in account.buckets if bucket.unit == key.unit)
 
 
 def _shared(bucket: Bucket, shares: int) -> Bucket:

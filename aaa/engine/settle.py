@@ -85,10 +85,12 @@ def _posted(
 ) -> Settled:
     """Move the sums from one state of a session to the next, post the money, note the units."""
     number = after.head.id
-    units = tuple(
-        UnitEntry(bucket, number, after.revision, -taken, now)
-        for bucket, taken in taken_units(before.lines, after.lines).items()
-    )
+    units: tuple[UnitEntry, ...] = ()
+    if account.buckets:
+        units = tuple(
+            UnitEntry(bucket, number, after.revision, -taken, now)
+            for bucket, taken in taken_units(before.lines, after.lines).items()
+        )
     sums, entries = posted(moved(account, before.lines, after.lines, live), -due_micro, kind, ref_of(after), now)
     return Settled(sums, after, entries, units)
 
@@ -111,7 +113,12 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
 
 def overspent(before: Account, after: Account, cause: str) -> tuple[Notice, ...]:
     """The part of a decision that took `available` below zero, as something to count (S11)."""
-    was, now_available = before.available_micro, after.available_micro
-    if was is None or now_available is None or now_available >= 0 or now_available >= was:
+    if before is after:
+        return ()
+    now_available = after.available_micro
+    if now_available is None or now_available >= 0:
+        return ()
+    was = before.available_micro
+    if was is None or now_available >= was:
         return ()
     return (Notice("overspend", cause, min(was, 0) - now_available),)

@@ -15,7 +15,8 @@ def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], l
     """
     The account after the lines of one of its sessions changed from `before` to `after`.
 
-    Money: none; only `accrued`, `reserved` and the count of live sessions move.
+    Money: none; only `accrued`, `reserved` and the count of live sessions move.  An account that none of it
+    moves is returned as it is.
     """
     accrued, reserved = account.accrued_micro, account.reserved_micro
     for line in before:
@@ -24,6 +25,8 @@ def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], l
     for line in after:
         accrued += line.accrued_micro
         reserved += line.reserved_micro
+    if not live and accrued == account.accrued_micro and reserved == account.reserved_micro and not account.buckets:
+        return account
     return Account(
         account.profile,
         account.balance_micro,

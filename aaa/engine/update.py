@@ -8,7 +8,7 @@ renewal (S6), or a transfer to another destination (S14).
 from __future__ import annotations
 
 from aaa.engine.begin import deadline_of, denial, first_reason, line_head
-from aaa.engine.identity import known, remembered
+from aaa.engine.identity import known, memory, remembered
 from aaa.engine.limits import refused_account
 from aaa.engine.lines import opened, refill, released, reported
 from aaa.engine.model import (
@@ -106,7 +106,8 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
     if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):
-        session = session._replace(answered_us=answered_us, started_us=started_us)
+        if answered_us != session.answered_us or started_us != session.started_us:
+            session = session._replace(answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
     after = session.heard_of(State.OPEN, deadline_us, lines, started_us, answered_us)
@@ -131,16 +132,25 @@ def early_start(command: Update, now: int, hold_s: int) -> Decision:
 
 def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
     """The lines with one of them replaced."""
+    if len(lines) == 1:
+        return (new,) if lines[0] is old else lines
     return tuple(new if line is old else line for line in lines)
 
 
 def with_aliases(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[Session, tuple[str, ...]]:
     """The session known by these names as well, and those that are new."""
+    known, added = _names(session, key, aliases)
+    return (session._replace(aliases=known), added) if added else (session, ())
+
+
+def _names(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The aliases of a session once it is known by these names as well, and those that are new."""
+    known = session.aliases
     if not aliases and key == session.head.key:
-        return session, ()
-    names = (session.head.key, *session.aliases)
+        return known, ()
+    names = (session.head.key, *known)
     added = tuple(name for name in dict.fromkeys((key, *aliases)) if name not in names and not name.startswith("#"))
-    return (session._replace(aliases=session.aliases + added), added) if added else (session, ())
+    return known + added, added
 
 
 def ack(account: Account, session: Session, outcome: Outcome) -> Ack:
@@ -218,18 +228,33 @@ def _granted(
     account = accounts[0]
     moved_account = moved(account, session.lines, lines)
     number = session.grants + 1
-    answer = Grant(session.head.id, told, moved_account.shown_micro, account.profile.currency, number)
-    policy = command.policy if isinstance(command, Begin) else session.head.policy
-    after = session._replace(
-        state=state,
-        lines=lines,
-        deadline_us=deadline_of(lines, policy, state, now),
-        asked_us=now,
-        grants=number,
-        started_us=session.started_us or (command.early_start_us if isinstance(command, Begin) else 0),
+    head = session.head
+    answer = Grant(head.id, told, moved_account.shown_micro, account.profile.currency, number)
+    policy, started_us = head.policy, session.started_us
+    if isinstance(command, Begin):
+        policy, started_us = command.policy, started_us or command.early_start_us
+    aliases, added = _names(session, command.key, command.aliases)
+    seen, highest, window = memory(session, command.identity, answer)
+    after = Session(
+        head,
+        state,
+        deadline_of(lines, policy, state, now),
+        lines,
+        aliases,
+        seen,
+        highest,
+        window,
+        started_us,
+        session.answered_us,
+        now,
+        session.ended_us,
+        number,
+        session.revision,
+        session.cause,
+        session.assumed,
+        session.implausible,
+        session.reported,
     )
-    after = remembered(after, command.identity, answer)
-    after, added = with_aliases(after, command.key, command.aliases)
     notices += overspent(account, moved_account, "overrun")
     return Changes((moved_account, *accounts[1:]), after, new_aliases=added, notices=notices), answer
 

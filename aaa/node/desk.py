@@ -24,6 +24,7 @@ from aaa.engine.model import (
     Command,
     Decision,
     Denial,
+    EarlyStart,
     End,
     Event,
     Outcome,
@@ -33,6 +34,7 @@ from aaa.engine.model import (
 from aaa.engine.ports import Tariffs
 from aaa.node.cache import Cache
 from aaa.store.batch import NOBODY, Batch, Stage
+from aaa.store.names import NameFilter
 from aaa.store.port import Wanted
 
 Reply = Callable[[Answer], None]
@@ -78,8 +80,8 @@ class Request:
 
 def names_of(command: Command) -> tuple[str, ...]:
     """The names under which the session of a command may be known; the first known one decides."""
-    if isinstance(command, Begin | Update | End):
-        return (command.key, *command.aliases)
+    if isinstance(command, (Update, Begin, End)):
+        return (command.key, *command.aliases) if command.aliases else (command.key,)
     if isinstance(command, Event):
         return (command.refunds,) if command.action is Action.REFUND else (command.key,)
     return () if isinstance(command, Adjust) else (command.key,)
@@ -92,6 +94,8 @@ class Desk:
     Args:
         numbers: New session ids.
         early: Early starts that this node has seen, by key: instant and deadline (S5).
+        stored: The names sessions are stored under, where nobody else can store one.
+        is_alone: No other node writes to the store: an account whose sums did not move needs no new version.
     """
 
     def __init__(
@@ -101,6 +105,8 @@ class Desk:
         numbers: Iterator[int],
         counters: Counter[tuple[str, str]],
         early: dict[str, tuple[int, int]],
+        stored: NameFilter | None = None,
+        is_alone: bool = False,
     ) -> None:
         self.cache = cache
         self.tariffs = tariffs
@@ -111,6 +117,8 @@ class Desk:
         self._number = next(numbers)
         self._counters = counters
         self._early = early
+        self._stored = stored
+        self._is_alone = is_alone
         self._movements: dict[str, str] = {}
 
     def take(self) -> Batch:
@@ -123,38 +131,49 @@ class Desk:
             if cached is not None:
                 stage.version = cached.version
                 if stage.account is not None:
-                    stage.account = cached.account
-                    cached.version += 1  # assumed to succeed; a loser is dropped and loaded anew
+                    if self._is_alone and not stage.is_moved:
+                        stage.account = None  # only a session changed, and nobody else could have
+                    else:
+                        stage.account = cached.account
+                        cached.version += 1  # assumed to succeed; a loser is dropped and loaded anew
         return batch
 
     def decide(self, request: Request) -> bool:
         """Decide a request on cached state and stage it; False when something must be loaded first."""
         command = request.command
         cache = self.cache
-        session = cache.find(names_of(command))
-        if session is None and not request.is_loaded:
-            return False
-        if session is not None and session.aliases and is_other_call(session, names_of(command)):
+        names = names_of(command)
+        session = cache.find(names)
+        account_id = request.account_id
+        if session is None:
+            if not request.is_loaded and not self._is_new(names):
+                return False
+        elif session.aliases and is_other_call(session, names):
             if not request.is_loaded:
+                self.expect(names)
                 return False
             session = None
-        account_id = session.head.account_id if session is not None else request.account_id
-        if session is None and isinstance(command, Begin):
+        if session is not None:
+            account_id = session.head.account_id
+        elif isinstance(command, Begin):
             if command.emergency and account_id is None:
                 account_id = self.emergency_id
             elif self.is_draining and not command.emergency:
                 self._stage(request, account_id, NOTHING, Denial(Reason.DRAINING))
                 return True
             command = self._with_early_start(request, command)
-        cached = cache.accounts.get(account_id) if account_id is not None else None
-        if cached is None and account_id is not None and not request.is_loaded:
-            return False
+        cached = None
+        if account_id is not None:
+            cached = cache.accounts.get(account_id)
+            if cached is None and not request.is_loaded:
+                self.expect(names)
+                return False
         if isinstance(command, Adjust):
             moved = self._moved_before(request, command, account_id)
             if moved is not None:
                 self._stage(request, account_id, NOTHING, moved)
                 return True
-        if session is not None and request.account_id not in (None, session.head.account_id):
+        if session is not None and request.account_id is not None and request.account_id != account_id:
             decision: Decision = (NOTHING, Denial(Reason.FOREIGN_SESSION))
         else:
             accounts = () if cached is None else (cached.account,)
@@ -163,6 +182,16 @@ class Desk:
         if isinstance(command, Adjust) and decision[0].entries:
             self._note_movement(request, command, decision[0].entries[0].account_id)
         return True
+
+    def expect(self, names: tuple[str, ...]) -> None:
+        """A request waits to be loaded: what comes behind it under its names has to wait too."""
+        if self._stored is not None:
+            for name in names:
+                self._stored.add(name)
+
+    def _is_new(self, names: tuple[str, ...]) -> bool:
+        """Whether no session can be stored, nor waited for, under these names."""
+        return self._stored is not None and bool(names) and not self._stored.may_hold(names)
 
     def _stage(self, request: Request, account_id: int | None, changes: Changes, answer: Answer) -> None:
         """Apply what a decision moves to the cache and to the stage of its account."""
@@ -174,35 +203,40 @@ class Desk:
         stage.requests.append(request)
         if changes is NOTHING:
             return
-        for account in changes.accounts:
+        accounts, session, is_new, entries, units, settles, new_aliases, early_start, unrated, notices = changes
+        for account in accounts:
             cached = self.cache.accounts[account.profile.id]
-            if account.buckets is not cached.account.buckets:
-                stage.buckets.update((bucket.id, bucket) for bucket in account.buckets)
-            cached.account = account
             stage.account = account
-        session = changes.session
+            if account is not cached.account:
+                stage.is_moved = True
+                if account.buckets is not cached.account.buckets:
+                    stage.rarely().buckets.update((bucket.id, bucket) for bucket in account.buckets)
+                cached.account = account
         if session is not None:
             self.cache.put_session(session)
-            stage.put_session(session, changes.is_new)
-            if changes.is_new:
+            stage.put_session(session, is_new)
+            if is_new:
                 self._number = next(self._numbers)
-            if changes.settles:
+            if settles:
                 stage.settled[session.head.id] = session
-            for alias in changes.new_aliases:
-                stage.aliases.append((alias, session.head.id))
-        if changes.entries:
-            stage.entries.extend(changes.entries)
-        if changes.units:
-            stage.units.extend(changes.units)
-        if changes.early_start is not None:
-            start = changes.early_start
-            stage.early_starts.append(start)
-            self._early.update((key, (start.started_us, start.deadline_us)) for key in start.keys)
-        if changes.unrated is not None:
-            stage.unrated.append((self._number, changes.unrated))
+            for alias in new_aliases:
+                stage.rarely().aliases.append((alias, session.head.id))
+        if entries:
+            stage.entries.extend(entries)
+        if units:
+            stage.rarely().units.extend(units)
+        if early_start is not None:
+            self._note_start(stage, early_start)
+        if unrated is not None:
+            stage.rarely().unrated.append((self._number, unrated))
             self._number = next(self._numbers)
-        for notice in changes.notices:
+        for notice in notices:
             self._counters[notice.kind, notice.cause] += notice.amount
+
+    def _note_start(self, stage: Stage, start: EarlyStart) -> None:
+        """Remember a Start that came before its Begin."""
+        stage.rarely().early_starts.append(start)
+        self._early.update((key, (start.started_us, start.deadline_us)) for key in start.keys)
 
     def _with_early_start(self, request: Request, command: Begin) -> Begin:
         """A Begin whose Start came first opens at once (S5)."""
@@ -231,7 +265,7 @@ class Desk:
         digest = _digest(command, account_id)
         self._movements[command.idempotency_key] = digest
         result = json.dumps({"account": account_id, "amount": command.amount_micro})
-        self.batch[account_id].movements.append((command.idempotency_key, digest, result, request.now))
+        self.batch[account_id].rarely().movements.append((command.idempotency_key, digest, result, request.now))
 
 
 def _digest(command: Adjust, account_id: int | None) -> str:

@@ -37,7 +37,7 @@ from aaa.engine.model import (
 )
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
-from aaa.node.desk import Desk, Reply, Request
+from aaa.node.desk import Desk, Reply, Request, names_of
 from aaa.node.lane import LockLane
 from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
@@ -82,7 +82,9 @@ class ChargingNode:
         self._order: Iterator[int] = count()
         self.early = store.early_starts(clock())
         self._epochs = store.epochs()
-        self.desk = Desk(self.cache, tariffs, self.numbers, self.counters, self.early)
+        self.desk = Desk(
+            self.cache, tariffs, self.numbers, self.counters, self.early, store.names, store.is_single_writer
+        )
         self.desk.emergency_id = store.account_id(EMERGENCY_ACCOUNT)
         self.lane = LockLane(self)
         self._waiting: list[Request] = []
@@ -129,7 +131,7 @@ class ChargingNode:
         if at_us and abs(now - at_us) < RESTART_REPEAT_US:
             return
         self._epochs[identity] = (epoch + 1, now)
-        stage.restarts.append((identity, epoch + 1, now, f"{identity}|{epoch}|"))
+        stage.rarely().restarts.append((identity, epoch + 1, now, f"{identity}|{epoch}|"))
         for session in list(self.cache.sessions.values()):
             if session.head.key.startswith(f"{identity}|{epoch}|") and session.deadline_us > now:
                 self.cache.put_session(session._replace(deadline_us=now))
@@ -281,13 +283,14 @@ class ChargingNode:
         self.cache.drop_account(number)
         for request in requests:
             request.is_loaded = False
+            self.desk.expect(names_of(request.command))
         self._waiting.extend(requests)
         return requests
 
     def _batch_failed(self, batch: Batch, failure: Failed, restarts: list[Callable[[bool], None]]) -> None:
         """Nothing of the batch may be answered; forget all it touched."""
         for stage in batch.values():
-            for identity, epoch, _, _ in stage.restarts:
+            for identity, epoch, _, _ in stage.rare.restarts if stage.rare is not None else ():
                 self._epochs[identity] = (epoch - 1, 0)
         requests = [request for stage in batch.values() for request in self._again(stage)]
         if not failure.is_conflict:
@@ -320,7 +323,7 @@ class ChargingNode:
                 self._refuse(request)
 
     def _forget_early(self, stage: Stage) -> None:
-        for start in stage.early_starts:
+        for start in stage.rare.early_starts if stage.rare is not None else ():
             for key in start.keys:
                 self.early.pop(key, None)
 

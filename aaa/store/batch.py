@@ -18,29 +18,39 @@ Row = tuple[Any, ...]
 NOBODY = 0  # the stage of what concerns no account: early starts, restarts, unrated usage
 
 
+class Rare:
+    """What few decisions move: a stage has it when there is any of it."""
+
+    __slots__ = ("aliases", "buckets", "early_starts", "movements", "restarts", "units", "unrated")
+
+    def __init__(self) -> None:
+        self.aliases: list[Row] = []
+        self.units: list[UnitEntry] = []
+        self.buckets: dict[int, Bucket] = {}  # those that moved
+        self.movements: list[Row] = []
+        self.early_starts: list[EarlyStart] = []
+        self.unrated: list[tuple[int, Unrated]] = []
+        self.restarts: list[Row] = []  # identity, epoch, event time, key prefix
+
+
 class Stage:
     """
     Everything a batch does to one account, and the requests that wait for it.
 
     `account` is None when nothing changes: its version takes part in the check all the same, so that a
-    denial is never given on a stale balance.
+    denial is never given on a stale balance.  `is_moved` says that its sums changed, not only a session.
     """
 
     __slots__ = (
         "account",
         "account_id",
-        "aliases",
-        "buckets",
-        "early_starts",
         "entries",
-        "movements",
+        "is_moved",
         "new_sessions",
+        "rare",
         "requests",
-        "restarts",
         "sessions",
         "settled",
-        "units",
-        "unrated",
         "version",
     )
 
@@ -48,18 +58,19 @@ class Stage:
         self.account_id = account_id
         self.version = 0
         self.account: Account | None = None
+        self.is_moved = False
         self.requests: list[Any] = []
         self.new_sessions: dict[int, Session] = {}
         self.sessions: dict[int, Session] = {}
         self.settled: dict[int, Session] = {}
-        self.aliases: list[Row] = []
         self.entries: list[Entry] = []
-        self.units: list[UnitEntry] = []
-        self.buckets: dict[int, Bucket] = {}  # those that moved
-        self.movements: list[Row] = []
-        self.early_starts: list[EarlyStart] = []
-        self.unrated: list[tuple[int, Unrated]] = []
-        self.restarts: list[Row] = []  # identity, epoch, event time, key prefix
+        self.rare: Rare | None = None
+
+    def rarely(self) -> Rare:
+        """What few decisions move, to be added to."""
+        if self.rare is None:
+            self.rare = Rare()
+        return self.rare
 
     def put_session(self, session: Session, is_new: bool) -> None:
         """Stage the latest value of a session."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
+from msgspec.json import Decoder, Encoder
 
 from aaa.engine.model import (
     Ack,
@@ -40,9 +40,13 @@ STATES = (State.HELD, State.OPEN, State.EXPIRED, State.CLOSED)
 SESSION_COLUMNS = "id, account_id, key, origin, state, deadline, head, body"
 
 
+_encode = Encoder().encode
+loads = Decoder().decode
+
+
 def dumps(value: Any) -> str:
     """A tuple of plain values and named tuples as JSON text."""
-    return orjson.dumps(value, default=tuple).decode()
+    return _encode(value).decode()
 
 
 def head_text(head: SessionHead) -> str:
@@ -104,8 +108,8 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
         StoreUnavailable: The row names a tariff version that is not there.
     """
     number, account_id, key, origin, state, deadline, head_json, body_json = row
-    protocol, service_context, subscriber, caller, begun_us, policy, *_ = orjson.loads(head_json)
-    lines, aliases, seen, highest, window, *rest = orjson.loads(body_json)
+    protocol, service_context, subscriber, caller, begun_us, policy, *_ = loads(head_json)
+    lines, aliases, seen, highest, window, *rest = loads(body_json)
     head = SessionHead(
         number, account_id, key, origin, protocol, service_context, subscriber, caller, begun_us, Policy(*policy)
     )

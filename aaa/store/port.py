@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.store.batch import Batch
+from aaa.store.names import NameFilter
 
 
 class Wanted(NamedTuple):
@@ -62,6 +63,10 @@ class Failed(NamedTuple):
 
 class Store(Protocol):
     """The part of a store that serves requests; start-up and provisioning use the concrete classes."""
+
+    @property
+    def names(self) -> NameFilter | None:
+        """The names sessions were ever stored under; None where another node may store one at any time."""
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, create_engine, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +20,7 @@ from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import StoreUnavailable
 from aaa.store import tables
 from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
-from aaa.store.codec import session_from_row
+from aaa.store.codec import loads, session_from_row
 from aaa.store.link import Link, array
 from aaa.store.port import Committed, Failed, Loaded, Wanted
 from aaa.store.postgres_sql import SETTINGS, STATEMENTS
@@ -52,6 +51,7 @@ class PostgresStore:
     """
 
     is_single_writer = False
+    names = None  # another node may have stored any name at any time
 
     def __init__(self, url: str, reactor: Any) -> None:
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
@@ -283,23 +283,23 @@ def _cdrs(stages: list[Stage]) -> list[Row]:
     for stage in stages:
         currency = stage.account.profile.currency if stage.account is not None else ""
         rows.extend(cdr_row(session, currency) for session in stage.settled.values())
-        rows.extend(unrated_row(number, record) for number, record in stage.unrated)
+        if stage.rare is not None:
+            rows.extend(unrated_row(number, record) for number, record in stage.rare.unrated)
     return rows
 
 
 def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], int]]:
     """What most batches do not have: aliases, movements, buckets, early starts, restarts."""
-    aliases = [(stage.account_id, *row) for stage in stages for row in stage.aliases]
-    movements = [(stage.account_id, *row) for stage in stages for row in stage.movements]
+    rare = [(stage.account_id, stage.rare) for stage in stages if stage.rare is not None]
+    aliases = [(number, *row) for number, more in rare for row in more.aliases]
+    movements = [(number, *row) for number, more in rare for row in more.movements]
     buckets = [
-        (stage.account_id, bucket.amount, bucket.reserved, bucket.id)
-        for stage in stages
-        for bucket in stage.buckets.values()
+        (number, bucket.amount, bucket.reserved, bucket.id) for number, more in rare for bucket in more.buckets.values()
     ]
-    units = [(stage.account_id, *entry) for stage in stages for entry in stage.units]
-    starts = [start for stage in stages for start in stage.early_starts]
+    units = [(number, *entry) for number, more in rare for entry in more.units]
+    starts = [start for _, more in rare for start in more.early_starts]
     early = {key: (key, start.started_us, start.deadline_us) for start in starts for key in start.keys}
-    restarts = [row for stage in stages for row in stage.restarts]
+    restarts = [row for _, more in rare for row in more.restarts]
     return [
         (aliases, 3),
         (movements, 5),
@@ -326,7 +326,7 @@ def _loaded(wanted: list[Wanted], rows: Iterable[Any], tariffs: Tariffs) -> list
     """Sort what came back to the requests that wanted it."""
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in "snabem"}
     for kind, text in rows:
-        found[kind.decode()].append(orjson.loads(text))
+        found[kind.decode()].append(loads(text))
     sessions: dict[str | int, Session] = {}
     for row in found["s"]:
         session = session_from_row([row[name] for name in _SESSION], tariffs)

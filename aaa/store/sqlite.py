@@ -22,8 +22,9 @@ from sqlalchemy.pool import StaticPool
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
-from aaa.store.batch import Batch, Row, account_update, cdr_row, session_insert, session_update, unrated_row
+from aaa.store.batch import Batch, Rare, Row, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import SESSION_COLUMNS, session_from_row
+from aaa.store.names import NameFilter
 from aaa.store.port import Committed, Failed, Loaded, Wanted
 from aaa.store.profiles import (
     ACCOUNT_COLUMNS,
@@ -98,6 +99,17 @@ class SqliteStore:
         except sqlite3.Error as error:
             os.close(self._lock)
             raise StoreUnavailable(f"{self.path}: {error}") from error
+        self.names = NameFilter()
+        self._read_names()
+
+    def _read_names(self) -> None:
+        """Note the names that sessions are stored under; a database without the tables has none yet."""
+        try:
+            for (name,) in self._db.execute("SELECT key FROM session UNION ALL SELECT alias FROM session_alias"):
+                self.names.add(name)
+        except sqlite3.OperationalError as error:
+            if "no such table" not in str(error):
+                raise StoreUnavailable(f"{self.path}: {error}") from error
 
     def close(self) -> None:
         """Give the file back."""
@@ -236,28 +248,13 @@ class SqliteStore:
             done(Committed())
 
     def _write(self, batch: Batch, now: int) -> None:
-        stages = batch.values()
-        moved = [stage for stage in stages if stage.account is not None]
-        account_rows = [account_update(stage.account, stage.version) for stage in moved if stage.account is not None]
-        parts: tuple[tuple[str, list[Row]], ...] = (
-            (INSERT_SESSION, [session_insert(s) for stage in stages for s in stage.new_sessions.values()]),
-            (UPDATE_SESSION, [session_update(s) for stage in stages for s in stage.sessions.values()]),
-            (INSERT_ALIAS, [row for stage in stages for row in stage.aliases]),
-            (INSERT_CDR, _cdr_rows(batch)),
-            (INSERT_ENTRY, [entry for stage in stages for entry in stage.entries]),
-            (UPDATE_BUCKET, [(b.amount, b.reserved, b.id) for stage in moved for b in stage.buckets.values()]),
-            (INSERT_UNITS, [entry for stage in stages for entry in stage.units]),
-            (INSERT_EARLY, _early_rows(batch)),
-            (INSERT_MOVEMENT, [row for stage in stages for row in stage.movements]),
-            (UPSERT_EPOCH, [row[:3] for stage in stages for row in stage.restarts]),
-            (END_EPOCH, [(now, row[3], row[3] + "\x7f") for stage in stages for row in stage.restarts]),
-        )
-        if not account_rows and not any(rows for _, rows in parts):
+        accounts, parts = self._rows(batch, now)
+        if not accounts and not any(rows for _, rows in parts):
             return
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
-            if account_rows and db.executemany(UPDATE_ACCOUNT, account_rows).rowcount != len(account_rows):
+            if accounts and db.executemany(UPDATE_ACCOUNT, accounts).rowcount != len(accounts):
                 raise StoreUnavailable("account rows were changed by another writer")
             for sql, rows in parts:
                 if rows:
@@ -267,6 +264,50 @@ class SqliteStore:
             if db.in_transaction:
                 db.execute("ROLLBACK")
             raise StoreUnavailable(str(error)) from error
+
+    def _rows(self, batch: Batch, now: int) -> tuple[list[Row], list[tuple[str, list[Row]]]]:
+        """A batch as account rows, and as rows of the other statements in their order."""
+        accounts: list[Row] = []
+        inserts: list[Row] = []
+        updates: list[Row] = []
+        cdrs: list[Row] = []
+        entries: list[Row] = []
+        rare: list[Rare] = []
+        for stage in batch.values():
+            account = stage.account
+            if account is not None:
+                accounts.append(account_update(account, stage.version))
+            for session in stage.new_sessions.values():
+                inserts.append(session_insert(session))
+                self.names.add(session.head.key)
+            for session in stage.sessions.values():
+                updates.append(session_update(session))
+            for session in stage.settled.values():
+                cdrs.append(cdr_row(session, account.profile.currency if account is not None else ""))
+            if stage.entries:
+                entries += stage.entries
+            if stage.rare is not None:
+                rare.append(stage.rare)
+                cdrs += [unrated_row(number, record) for number, record in stage.rare.unrated]
+        parts = [(INSERT_SESSION, inserts), (UPDATE_SESSION, updates), (INSERT_CDR, cdrs), (INSERT_ENTRY, entries)]
+        return accounts, parts + self._rare_rows(rare, now) if rare else parts
+
+    def _rare_rows(self, rare: list[Rare], now: int) -> list[tuple[str, list[Row]]]:
+        """What most batches do not have: aliases, units, movements, early starts, restarts."""
+        aliases = [row for more in rare for row in more.aliases]
+        for name, _ in aliases:
+            self.names.add(name)
+        starts = [start for more in rare for start in more.early_starts]
+        restarts = [row for more in rare for row in more.restarts]
+        return [
+            (INSERT_ALIAS, aliases),
+            (UPDATE_BUCKET, [(b.amount, b.reserved, b.id) for more in rare for b in more.buckets.values()]),
+            (INSERT_UNITS, [entry for more in rare for entry in more.units]),
+            (INSERT_EARLY, [(key, start.started_us, start.deadline_us) for start in starts for key in start.keys]),
+            (INSERT_MOVEMENT, [row for more in rare for row in more.movements]),
+            (UPSERT_EPOCH, [row[:3] for row in restarts]),
+            (END_EPOCH, [(now, row[3], row[3] + "\x7f") for row in restarts]),
+        ]
 
     def load_locked(
         self,
@@ -357,18 +398,3 @@ def lock(path: str) -> int:
         os.close(handle)
         raise ConfigError([f"[store] url: {path[:-5]} is in use by another process"]) from error
     return handle
-
-
-def _cdr_rows(batch: Batch) -> list[Row]:
-    rows: list[Row] = []
-    for stage in batch.values():
-        if stage.settled:
-            currency = stage.account.profile.currency if stage.account is not None else ""
-            rows.extend(cdr_row(session, currency) for session in stage.settled.values())
-        rows.extend(unrated_row(number, record) for number, record in stage.unrated)
-    return rows
-
-
-def _early_rows(batch: Batch) -> list[Row]:
-    starts = [start for stage in batch.values() for start in stage.early_starts]
-    return [(key, start.started_us, start.deadline_us) for start in starts for key in start.keys]

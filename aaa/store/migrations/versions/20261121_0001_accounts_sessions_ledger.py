@@ -169,7 +169,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("key", name=op.f("uq_session_key")),
     )
     with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.create_index("ix_session_account_id_state", ["account_id", "state"], unique=False)
+        batch_op.create_index("ix_session_account_id", ["account_id"], unique=False)
         batch_op.create_index("ix_session_state_deadline", ["state", "deadline"], unique=False)
 
     op.create_table(
@@ -310,7 +310,7 @@ def downgrade() -> None:
     op.drop_table("session_alias")
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.drop_index("ix_session_state_deadline")
-        batch_op.drop_index("ix_session_account_id_state")
+        batch_op.drop_index("ix_session_account_id")
 
     op.drop_table("session")
     op.drop_table("peer")
