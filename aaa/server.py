@@ -23,7 +23,7 @@ from aaa.diameter.peers import Peers
 from aaa.diameter.server import DiameterServer
 from aaa.diameter.server import Settings as DiameterSettings
 from aaa.engine.model import Session
-from aaa.entries import client_defaults, configured_clients, configured_peers
+from aaa.entries import client_defaults, configured_clients, configured_peers, configured_profiles
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.node.clock import system_clock
@@ -176,7 +176,9 @@ class Server:
                 clock=system_clock,
                 version=self._version,
                 reload=self._reload_from_api,
-                check_nas=lambda document: nas_from(document, client_defaults(self.config)),
+                check_nas=lambda document: nas_from(
+                    document, client_defaults(self.config), configured_profiles(self.config)
+                ),
             )
         except ConfigError as error:
             sys.stderr.write(f"aaad: {error}\n")

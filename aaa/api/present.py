@@ -14,7 +14,7 @@ from aaa.engine.ports import Tariffs
 from aaa.store.codec import STATES, line_from_row, session_from_row
 
 SECOND_US = 1_000_000
-_UNSHOWN = ("name", "origin_host", "realm", "address", "profile", "secret")
+_UNSHOWN = ("name", "origin_host", "realm", "address", "profile", "secret", "event_socket_password")
 
 
 def available(row: Any) -> int | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from aaa.config.clients import Name, NasTable, Outage, PeerTable, Prefixes, Quantum, Table, YesAutoNo
+from aaa.config.clients import Name, NasTable, Outage, PeerTable, Prefixes, ProfileTable, Quantum, Table, YesAutoNo
 from aaa.config.values import HostPort, Seconds
 from aaa.engine.model import Policy
 
@@ -43,6 +43,8 @@ class Radius(Table):
     acct: tuple[HostPort, ...] = ()
     tls: tuple[Text, ...] = ()
     require_message_authenticator: YesAutoNo = "yes"
+    status_server: bool = True
+    status_per_second: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
 class Diameter(Table):
@@ -151,3 +153,4 @@ class Root(Table):
     retention: Retention = Retention()
     nas: tuple[NasTable, ...] = ()
     peer: tuple[PeerTable, ...] = ()
+    profile: tuple[ProfileTable, ...] = ()

@@ -94,6 +94,7 @@ class RadiusService:
         self.accounting = AccountingFlow(self)
         self._is_serving = is_serving
         self._on_error = on_error or _raised
+        self._status_asked: dict[str, tuple[int, int]] = {}  # second, how often in it, by client
         self._learned: dict[str, Learned] = {}
 
     def handle(self, data: bytes, address: Address, port: Port, now_us: int) -> None:
@@ -243,7 +244,18 @@ class RadiusService:
 
     def _status(self, request: Request) -> None:
         """Answer a Status-Server; its other attributes say nothing (RFC 5997 3)."""
-        self.counters["requests", request.nas.name, "status"] += 1
+        nas = request.nas
+        self.counters["requests", nas.name, "status"] += 1
+        if not nas.status_server:
+            self.drop(request, "status_off")
+            return
+        second, asked = self._status_asked.get(nas.name, (0, 0))
+        now_s = request.now_us // 1_000_000
+        asked = asked + 1 if second == now_s else 1
+        self._status_asked[nas.name] = (now_s, asked)
+        if asked > nas.status_per_second:
+            self.drop(request, "status_limited")
+            return
         if not self._is_serving():
             self.drop(request, "not_serving")
             return

@@ -138,6 +138,17 @@ class Aaad:
         self._close()
         return code
 
+    def wait(self, timeout_s: float = 20.0) -> int:
+        """Until it has ended by itself; returns the exit code."""
+        assert self._process is not None
+        code = self._process.wait(timeout_s)
+        self._close()
+        return code
+
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
+
     def _close(self) -> None:
         assert self._process is not None and self._process.stderr is not None
         self._process.stderr.close()
