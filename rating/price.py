@@ -69,8 +69,7 @@ def price(plan: RatePlan, anchor_us: int, used: int, parts: Parts = ()) -> int:
         initial_m, next_m, num, next_num, minimum_num, fee_num = flat
         if used * MILLI > initial_m:
             num -= (initial_m - used * MILLI) // next_m * next_num
-        if num < minimum_num:
-            num = minimum_num
+        num = max(num, minimum_num)
         return _rounded(pricing, num + fee_num)
     first = pricing.only or pricing.rate_at(anchor_us)
     if used < first.grace:
