@@ -12,12 +12,12 @@ import json
 import os
 import signal
 import sys
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
 from aaa.api.server import ApiServer, start_api
+from aaa.api.shapes import instant
 from aaa.config import Config
 from aaa.diameter.peers import Peers
 from aaa.diameter.server import DiameterServer
@@ -322,6 +322,9 @@ class Server:
             "pid": os.getpid(),
             "uptime_s": (system_clock() - self._started_us) // 1_000_000,
             "config_digest": self.config.digest,
+            "config_loaded_at": instant(int(self._reloaded_at_s * 1e6)),
+            "nas_last_seen": {name: instant(at_us) for name, at_us in sorted(self.radius.service.last_seen.items())},
+            "log_lines_dropped": self.logging.dropped,
             "listeners": self._listeners(),
             "radius": {".".join(part for part in name if part): n for name, n in sorted(self.radius.counters.items())},
             "errors": list(self._errors),
@@ -330,8 +333,7 @@ class Server:
     def _failed(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
         self._errors.append(text)
-        sys.stderr.write(f"aaad: {text}\n")
-        traceback.print_exception(error, limit=-8)
+        logger().error("internal_error", error=text, exc_info=error)
 
 
 def _ignore(_count: int | Failed) -> None:

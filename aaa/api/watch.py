@@ -4,7 +4,7 @@ What the serving processes remember and show of one subscriber: why it was refus
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -37,6 +37,13 @@ def list_refusals(context: Context, name: Annotated[Name, Query()]) -> Page[shap
     """The last refusals about a subscriber, a caller or a called number, since the process began."""
     found = context.wait(context.control.ask("refusals", name=name))
     return Page(items=[shapes.Refusal(at=instant(each.pop("at_us")) or "", **each) for each in found])
+
+
+@router.get("/log")
+def recent_log(context: Context) -> list[dict[str, Any]]:
+    """The last warnings and errors of the serving processes, secrets hidden."""
+    found: list[dict[str, Any]] = context.wait(context.control.ask("log"))
+    return found
 
 
 @router.get("/traces")

@@ -95,6 +95,7 @@ class Control(Protocol):
 
         `refusals(name)`: the last refusals about a subscriber or number.  `trace(subscriber, until_us)`:
         trace a subscriber until then, 0 to stop.  `traces()`: who is traced.
+        `log()`: the last warnings and errors.
         `first_uses()`: accounts that expire after their first use and were used since it was asked last.
         """
 

@@ -121,6 +121,12 @@ class NodeControl:
                     "draining": node.is_draining,
                     "cached_accounts": len(node.cache.accounts),
                     "cached_sessions": len(node.cache.sessions),
+                    "waiting": node.waiting,
+                    "store_latency_s": {
+                        name: {"p50": taken.quantile(0.5), "p99": taken.quantile(0.99)}
+                        for name, taken in node.tally.transactions.items()
+                        if sum(taken.counts)
+                    },
                     "tariffs": node.tariffs.names(),
                     "counters": {f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())}
                     | node.tally.denials(),

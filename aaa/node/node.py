@@ -103,6 +103,11 @@ class ChargingNode:
     def is_draining(self, draining: bool) -> None:
         self.desk.is_draining = draining
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the store: to be loaded, or in the batch that gathers."""
+        return len(self._waiting) + sum(len(stage.requests) for stage in self.desk.batch.values())
+
     def now_us(self) -> int:
         """The node's clock."""
         return self._clock()

@@ -9,6 +9,7 @@ from typing import Any
 
 from aaa.node.node import ChargingNode
 from aaa.node.refusals import Refusals, newest
+from aaa.ops import logs
 from aaa.radius.trace import Traces, as_documents
 
 Question = Callable[..., list[dict[str, Any]]]
@@ -35,4 +36,7 @@ def questions(node: ChargingNode, faces: Refusals, traces: Traces) -> dict[str, 
         used, node.tally.first_uses = node.tally.first_uses, {}
         return [{"account_id": number, "at_us": at_us} for number, at_us in used.items()]
 
-    return {"first_uses": first_uses, "refusals": refusals, "trace": trace, "traces": running}
+    def log() -> list[dict[str, Any]]:
+        return [dict(event) for event in logs.recent()]
+
+    return {"log": log, "first_uses": first_uses, "refusals": refusals, "trace": trace, "traces": running}

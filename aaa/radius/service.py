@@ -82,6 +82,7 @@ class RadiusService:
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.durations: defaultdict[tuple[int, str], Histogram] = defaultdict(Histogram)
         self.dedup = Dedup()
+        self.last_seen: dict[str, int] = {}  # when a client last sent a sound packet
         self.refusals = Refusals()
         self.traces = Traces(_unseen)
         self.on_drop: Callable[[str, str, str], None] = _untold
@@ -142,6 +143,7 @@ class RadiusService:
             if answer is not None:
                 port.send(answer, address)
             return None, ""
+        self.last_seen[nas.name] = now_us
         request = Request(read, nas, secret, address, port, key, now_us)
         if self.traces:
             self.traces.request(request)
