@@ -133,7 +133,7 @@ def _tally(counters: Counters) -> Iterator[Metric]:
     yield _counter("aaa_sessions_started", "Sessions that began.", ("service",), by_kind["started"])
     yield _counter("aaa_sessions_ended", "Sessions that were settled, by cause.", ("cause",), by_kind["ended"])
     granted, used = by_kind["granted_seconds"], by_kind["used_seconds"]
-    yield _counter("aaa_granted_seconds", "Seconds granted to sessions that ended.", ("service",), granted)
+    yield _counter("aaa_granted_seconds", "Seconds granted to sessions that ended, overruns too.", ("service",), granted)
     yield _counter("aaa_used_seconds", "Seconds used by sessions that ended.", ("service",), used)
     yield _counter("aaa_charges", "Ledger entries of charges and their corrections.", money, by_kind["charges"])
     yield _counter("aaa_charged_amount", "Money charged.", money, by_kind["charged"])

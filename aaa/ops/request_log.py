@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -34,6 +35,7 @@ from aaa.node.desk import Request
 from aaa.ops.logs import masked
 
 PENDING_MAX = 50_000  # lines, some ten seconds of a busy server
+GATHER_S = 0.1  # threads that take turns too often cost more than the lines
 WRITE_OCTETS = 4_096  # PIPE_BUF: what a pipe takes without mixing it with other writers
 _UNITS = {"seconds": "s", "octets": "octets", "events": "events", "money": "micro"}
 _EVENTS: dict[type, str] = {Kill: "session.killed", Expire: "session.expired"}
@@ -81,6 +83,8 @@ class LineWriter:
         while True:
             self._wake.wait()
             self._wake.clear()
+            if not self._is_stopping:
+                time.sleep(GATHER_S)
             while self._pending:
                 self._write(self._gather())
             if self._is_stopping:

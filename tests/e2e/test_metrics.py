@@ -76,7 +76,7 @@ def test_a_call_is_in_the_metrics(aaad: Callable[..., Aaad]):
         ("aaa_sessions_started_total", "voice"): 2,
         ("aaa_sessions_ended_total", "normal"): 1,
         ("aaa_sessions_active", "radius", "voice"): 1,
-        ("aaa_granted_seconds_total", "voice"): 30,
+        ("aaa_granted_seconds_total", "voice"): 31,
         ("aaa_used_seconds_total", "voice"): 31,
         ("aaa_charges_total", "EUR", "voice"): 1,
         ("aaa_charged_amount_total", "EUR", "voice"): 0.31,
