@@ -22,6 +22,7 @@ from aaa.store import schema
 EXIT_FAILED = 1
 EXIT_CONFIG = 3
 EXIT_STORE = 6
+WORKERS_MAX = 64
 
 
 def product_version() -> str:
@@ -63,8 +64,23 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="aaad", description="Prepaid AAA server: RADIUS and Diameter charging.")
     parser.add_argument("--config", default="/etc/aaa/aaa.toml", metavar="PATH", help="configuration file")
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
+    parser.add_argument("--role", choices=("all", "radius", "diameter", "api"), default="all", help="what to serve")
+    parser.add_argument(
+        "--workers",
+        type=_worker_count,
+        default=0,
+        metavar="N",
+        help="serve with N processes under this one (PostgreSQL)",
+    )
     parser.add_argument("--version", action="version", version=f"aaad {product_version()}")
     return parser
+
+
+def _worker_count(text: str) -> int:
+    count = int(text)
+    if not 0 <= count <= WORKERS_MAX:
+        raise ValueError(text)
+    return count
 
 
 def _serve(config: Config, keys: Keys, options: argparse.Namespace) -> int:
@@ -72,10 +88,15 @@ def _serve(config: Config, keys: Keys, options: argparse.Namespace) -> int:
     from twisted.internet import reactor  # noqa: PLC0415 - installing the reactor is the last thing to do
 
     from aaa.ops import logs  # noqa: PLC0415
+    from aaa.part import Part  # noqa: PLC0415
     from aaa.server import Server  # noqa: PLC0415
+    from aaa.workers.inherit import Inherited  # noqa: PLC0415
 
     logs.observe_twisted()
-    server = Server(config, keys, reactor, lambda: load_config(options.config, os.environ), product_version())
+    arguments = ("--config", options.config, "--role", options.role)
+    inherited = Inherited.of(os.environ)
+    part = Part(options.role, 0 if inherited else options.workers, inherited, arguments)
+    server = Server(config, keys, reactor, lambda: load_config(options.config, os.environ), product_version(), part)
     server.start()
     # A full collection stops for a third of a second with a million cached accounts, and what a request makes has
     # no cycles: what is loaded now stays, and collections are rare.

@@ -137,8 +137,22 @@ class Tariff:
             chain.append(found)
             names.append(found.name)
             tail = found
-        resolved = Tariff.__new__(Tariff)
-        resolved.__dict__.update(self.__dict__, fallbacks=tuple(chain))
+        if not chain:
+            return self
+        resolved = Tariff(
+            self.name,
+            self.version,
+            self.currency,
+            self.timezone,
+            self.mode,
+            self.decimals,
+            self.fallback,
+            self._rate_sets,
+            self._names,
+            self._tables,
+            self._calendars,
+        )
+        resolved.fallbacks = tuple(chain)
         return resolved
 
     def _order(

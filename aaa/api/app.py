@@ -14,6 +14,7 @@ from aaa.api import (
     exports,
     ledger,
     live,
+    outbox,
     problems,
     rates,
     rerating,
@@ -32,7 +33,7 @@ from aaa.api.problems import MEDIA_TYPE, Refusal
 
 _MONEY = (accounts, transfers, vouchers, ledger)
 _CALLS = (rerating, sessions, exports, live, watch)
-ROUTERS = tuple(module.router for module in (apply, *_MONEY, *_CALLS, tariffs, rates, clients, tokens, system))
+ROUTERS = tuple(module.router for module in (apply, *_MONEY, *_CALLS, tariffs, rates, clients, tokens, outbox, system))
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29
 _PROBLEM = {"model": shapes.Problem, "content": {MEDIA_TYPE: {}}}

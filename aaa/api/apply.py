@@ -26,6 +26,7 @@ from aaa.provision.large import LargeFile, is_large, line_of_account, parse_larg
 from aaa.provision.parse import placed
 from aaa.provision.writer import ACTIONS_MAX
 from aaa.store import tables as db
+from aaa.store.outbox import write_changed
 
 router = APIRouter(prefix="/v1", tags=["provisioning"])
 
@@ -131,6 +132,8 @@ def _write(context: ApiContext, file: ApplyFile, audit: dict[str, Any] | None, d
         result = write(connection, file, context.keys, context.clock(), dry_run=dry_run, configured_nas=configured)
         if audit is not None and not dry_run:
             connection.execute(insert(db.audit), [audit])
+        if not dry_run:
+            write_changed(connection, context.consumers, result.accounts, context.clock())
         return result
 
     result: Result = context.provision(work, forgets=not dry_run)

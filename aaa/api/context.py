@@ -26,6 +26,7 @@ from aaa.node.tariffs import TariffBook
 from aaa.provision.parse import CheckNas
 from aaa.store import read
 from aaa.store import tables as db
+from aaa.store.outbox import Consumer
 from aaa.store.read import snapshot
 
 ANSWER_TIMEOUT_S = 10.0
@@ -65,6 +66,7 @@ class ApiContext:
         reload: Reads the configuration again; returns what needs a restart, raises ConfigError.
         started_us: When the process began.
         check_nas: Refuses a client document that the RADIUS face cannot use.
+        consumers: Who is told that accounts were changed.
     """
 
     config: Config
@@ -76,6 +78,7 @@ class ApiContext:
     started_us: int = 0
     reload: Callable[[], list[str]] | None = None
     check_nas: CheckNas | None = None
+    consumers: tuple[Consumer, ...] = ()
     guesses: GuessLock = field(default_factory=GuessLock)
     _tariffs: TariffBook | None = None
     _tariff_mark: tuple[int, int] = (0, 0)

@@ -53,7 +53,7 @@ class Housekeeper:
         self._jobs = [
             Job("transfers", 60.0, transfers.complete),
             Job("first_use", 5.0, date_cards),
-            Job("cards", 0, find_cards),
+            Job("cards", 3_600.0, find_cards),  # used in other processes, or forgotten by a crash
             Job("prune", 60.0, prune),
         ]
         if context.config.export.directory is not None and context.config.export.interval:

@@ -31,6 +31,7 @@ from aaa.engine.ports import Control
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.provision.parse import CheckNas
+from aaa.store.outbox import Consumer
 from aaa.store.read import open_reader
 
 SOCKET_MODE = 0o660
@@ -143,6 +144,7 @@ def start_api(
     version: str,
     reload: Callable[[], list[str]] | None = None,
     check_nas: CheckNas | None = None,
+    consumers: tuple[Consumer, ...] = (),
 ) -> ApiServer:
     """
     Serve the control API of this configuration.
@@ -151,6 +153,7 @@ def start_api(
         clock: Integer microseconds since the epoch.
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
         check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
+        consumers: Who is told that accounts were changed.
 
     Raises:
         ConfigError: The socket cannot be made.
@@ -167,6 +170,7 @@ def start_api(
         started_us=clock(),
         reload=reload,
         check_nas=check_nas,
+        consumers=consumers,
     )
     server = ApiServer(context, local, remote)
     server.start()

@@ -27,6 +27,7 @@ from aaa.store import read, schema
 router = APIRouter(tags=["system"])
 
 REACTOR_TIMEOUT_S = 5.0
+CLOCK_OFFSET_MAX_US = 2_000_000  # SEMANTICS S18
 
 
 class Drain(BaseModel):
@@ -181,18 +182,30 @@ def readiness(context: ApiContext) -> list[shapes.Check]:
 
     def listeners() -> str:
         bound = len(node.get("listeners", ()))
-        radius = context.config.radius
-        wanted = len(radius.auth) + len(radius.acct) + len(radius.tls) + len(context.config.diameter.listen)
+        wanted = node.get("listeners_wanted", 0)
         if bound < wanted:
             raise AaaError(f"{bound} of {wanted} bound")
         return f"{bound} bound"
+
+    def clock() -> str:
+        offset_us = node.get("clock_offset_us", 0)
+        if abs(offset_us) > CLOCK_OFFSET_MAX_US:
+            raise AaaError(f"{offset_us / 1e6:+.1f} s off the store's clock")
+        return f"{offset_us / 1e6:+.3f} s off the store's clock"
+
+    def workers() -> str:
+        there = node.get("workers")
+        serving = [worker for worker in there or () if worker["serving"]]
+        if there and not serving:
+            raise AaaError(f"0 of {len(there)} serve")
+        return f"{len(serving)} of {len(there)} serve" if there else "none wanted"
 
     def drained() -> str:
         if node.get("draining"):
             raise AaaError("draining")
         return "takes new sessions"
 
-    return [_check(check) for check in (reactor, store, revision, tariff, listeners, drained)]
+    return [_check(check) for check in (reactor, store, revision, tariff, listeners, clock, workers, drained)]
 
 
 def _check(check: Callable[[], str]) -> shapes.Check:

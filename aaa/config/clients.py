@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from aaa.config.values import HostPort, Network, Seconds, is_loopback
+from aaa.config.values import HostPort, Micro, Network, Octets, Seconds, is_loopback
 
 DEMO_SECRET = "testing123"  # noqa: S105 - the secret everybody knows, refused off loopback
 Name = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\s\x00-\x1f]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$")]
 Digits = Annotated[str, StringConstraints(pattern=r"^[0-9]+$", max_length=32)]
 Prefixes = Annotated[
     list[Annotated[str, StringConstraints(pattern=r"^[0-9+#*]+$", max_length=32)]], Field(max_length=64)
@@ -151,14 +152,23 @@ class PeerTable(Table):
     address: list[Network] = []
     tls: bool = False
     relay: bool = False
-    allow: list[Literal["session", "event", "refund", "money"]] = ["session", "event"]
+    allow: list[Literal["session", "event", "refund", "money", "credit"]] = ["session", "event"]
     final_margin_s: Annotated[int, Field(ge=0, le=3600)] = 0
     quantum: Quantum | None = None
     quantum_fixed: Seconds | None = None
     quantum_min: Seconds | None = None
     quantum_max: Seconds | None = None
+    quantum_octets: Octets | None = None
     validity: Seconds | None = None
     session_cap: Seconds | None = None
+    final_action: Literal["terminate", "redirect", "restrict"] | None = None
+    redirect_to: Text | None = None
+    restriction_filters: Annotated[list[Text], Field(max_length=16)] | None = None
+    filter_ids: Annotated[list[Text], Field(max_length=16)] | None = None
+    quota_holding_time: Seconds | None = None
+    time_quota_threshold: Seconds | None = None
+    volume_quota_threshold: Octets | None = None
+    low_balance: Micro | None = None
     on_store_down: Outage | None = None
     emergency: Prefixes | None = None
     numbers: NumbersTable | None = None

@@ -44,6 +44,7 @@ class Config:
     log: sections.Log
     export: sections.Export
     retention: sections.Retention
+    outbox: tuple[sections.OutboxTable, ...]
     nas: tuple[dict[str, Any], ...]
     peer: tuple[dict[str, Any], ...]
     profile: tuple[dict[str, Any], ...]
@@ -85,12 +86,12 @@ def _resolved(root: sections.Root, sources: Sources, environ: Mapping[str, str])
     named["redis"] = _with_password(root.redis, environ)
     nas = tuple(_nas_document(table, environ) for table in root.nas)
     peer = tuple(as_document(table) for table in root.peer)
-    profile = tuple(as_document(table) for table in root.profile)
-    values = {name: section.model_dump() for name, section in named.items()} | {
-        "nas": nas,
-        "peer": peer,
-        "profile": profile,
+    values: dict[str, Any] = {
+        name: [each.model_dump() for each in section] if isinstance(section, tuple) else section.model_dump()
+        for name, section in named.items()
     }
+    profile = tuple(as_document(table) for table in root.profile)
+    values |= {"nas": nas, "peer": peer, "profile": profile}
     return Config(
         **named,
         nas=nas,

@@ -8,14 +8,16 @@ here; what concerns several keys at once is the semantic pass's business (`aaa.c
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
 from aaa.config.clients import Name, NasTable, Outage, PeerTable, Prefixes, ProfileTable, Quantum, Table, YesAutoNo
-from aaa.config.values import HostPort, Seconds
+from aaa.config.values import HostPort, Micro, Seconds
 from aaa.engine.model import Policy
 
+EventKind = Literal["session.started", "session.settled", "balance.low", "balance.exhausted", "account.changed"]
+EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)
 PositiveSeconds = Annotated[Seconds, Field(gt=0)]
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -137,6 +139,18 @@ class Retention(Table):
     outbox: PositiveSeconds = 7 * 86_400
 
 
+class OutboxTable(Table):
+    """One who wants events: exactly one of `file` (JSON lines), `webhook` (signed POST) and `stream` (Redis)."""
+
+    name: Name
+    file: Text | None = None
+    webhook: Annotated[str, StringConstraints(pattern=r"^https?://")] | None = None
+    stream: Text | None = None
+    events: Annotated[tuple[EventKind, ...], Field(min_length=1)] = EVENT_KINDS
+    balance_low: Micro | None = None
+    balance_exhausted: Micro = 0
+
+
 class Root(Table):
     """The whole file."""
 
@@ -151,6 +165,7 @@ class Root(Table):
     log: Log = Log()
     export: Export = Export()
     retention: Retention = Retention()
+    outbox: tuple[OutboxTable, ...] = ()
     nas: tuple[NasTable, ...] = ()
     peer: tuple[PeerTable, ...] = ()
     profile: tuple[ProfileTable, ...] = ()

@@ -29,6 +29,7 @@ def findings(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]:
     directory = root.export.directory
     if directory is not None and not FilePath(directory).is_dir():
         yield ("export", "directory"), f"{directory}: no such directory"
+    yield from _outbox(root)
 
 
 def read_secret(file: str | None, variable: str | None, environ: Mapping[str, str]) -> str:
@@ -110,6 +111,19 @@ def _secret_sources(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]
                 read_secret(file, variable, environ)
             except ValueError as error:
                 yield (table, "url_password_file" if file is not None else "url_password_env"), str(error)
+
+
+def _outbox(root: Root) -> Iterator[Finding]:
+    names: set[str] = set()
+    for index, table in enumerate(root.outbox):
+        if table.name in names:
+            yield ("outbox", index, "name"), f"{table.name} is there twice"
+        names.add(table.name)
+        sinks = [key for key in ("file", "webhook", "stream") if getattr(table, key) is not None]
+        if len(sinks) != 1:
+            yield ("outbox", index), f"exactly one of file, webhook and stream is needed, found {len(sinks)}"
+        if table.stream is not None and root.redis.url is None:
+            yield ("outbox", index, "stream"), "needs [redis] url"
 
 
 def _nas(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]:

@@ -32,7 +32,10 @@ def shown(config: Config, key: str) -> Any:
     if table in ("nas", "peer", "profile") and path:
         value = getattr(config, table)[int(path[0])].get(path[1])
         return HIDDEN if path[-1] in ("secret", "event_socket_password") and value else value
-    value = getattr(getattr(config, table), path[0]) if path else None
+    if table == "outbox":
+        value = getattr(config.outbox[int(path[0])], path[1]) if path else None
+    else:
+        value = getattr(getattr(config, table), path[0]) if path else None
     if isinstance(value, str):
         return _PASSWORD_IN_URL.sub(r"\1***@", value)
     return list(value) if isinstance(value, tuple) else value

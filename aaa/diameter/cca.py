@@ -17,7 +17,8 @@ from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask, Ccr
 from aaa.diameter.codec import ERROR, PROXIABLE, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peer import Identity
-from aaa.diameter.units import granted, money
+from aaa.diameter.terms import Terms
+from aaa.diameter.units import granted, money, ntp_time
 from aaa.engine.model import Ack, Action, Answer, Denial, Grant, LineDenial, LineGrant, Outcome, Reason
 
 CODE_OF = {
@@ -46,10 +47,9 @@ CODE_OF = {
 _OF_SERVICES = frozenset((codec.END_USER_SERVICE_DENIED, codec.CREDIT_LIMIT_REACHED, codec.RATING_FAILED))
 _APPLICATION = codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL)
 _FAILOVER = codec.u32(n.CC_SESSION_FAILOVER, 1)  # state is in the store, which other nodes share
-_FINAL = codec.avp(n.FINAL_UNIT_INDICATION, codec.u32(n.FINAL_UNIT_ACTION, 0))
 _CODES = {code: codec.u32(n.RESULT_CODE, code) for code in (2001, 4010, 4011, 4012, 5030, 5031)}
-_REMAINING_BALANCE = 2021
-_REFUND_INFORMATION = 2022
+_REMAINING_BALANCE = n.REMAINING_BALANCE & 0xFFFFFFFF
+_REFUND_INFORMATION = n.REFUND_INFORMATION & 0xFFFFFFFF
 
 
 class Line(NamedTuple):
@@ -66,6 +66,7 @@ class Asked(NamedTuple):
     ccr: Ccr
     lines: tuple[Line, ...]
     validity_s: int
+    terms: Terms
     refund_information: bytes = b""
     is_single: bool = True  # without quota for one of its lines the whole session has no use
 
@@ -124,14 +125,17 @@ def _of_ack(asked: Asked, identity: Identity, decided: Ack) -> bytes:
         return refusal(ccr.message, identity, codec.UNABLE_TO_COMPLY)
     extra = []
     if ccr.is_multiple and ccr.kind == UPDATE:
-        extra += [_service(line.ask, codec.SUCCESS) for line in asked.lines]
+        # What goes on without quota asks again when this time is over (RFC 8506 5.6.2).
+        validity = codec.u32(n.VALIDITY_TIME, asked.validity_s) if asked.terms.outlasts_credit else b""
+        extra += [_mscc(line.ask, validity, codec.SUCCESS) for line in asked.lines]
     if ccr.kind == UPDATE and not ccr.is_multiple:
         extra.append(codec.u32(n.VALIDITY_TIME, asked.validity_s))
     if ccr.kind == EVENT and ccr.action == 2:
         extra.append(codec.u32(n.CHECK_BALANCE_RESULT, 0))
     elif decided.currency:
         extra.append(_cost(decided.cost_micro, decided.currency))
-    if ccr.kind == TERMINATION and decided.currency:
+    if ccr.kind in (UPDATE, TERMINATION) and decided.currency:
+        extra.append(asked.terms.of_balance(decided.balance_micro))
         extra.append(_remaining(decided.balance_micro, decided.currency))
     return _written(asked, identity, codec.SUCCESS, extra)
 
@@ -147,6 +151,7 @@ def _of_event(asked: Asked, identity: Identity, decided: Grant) -> bytes:
         units = granted(line.code, given.told, decided.currency)
         extra.append(_mscc(line.ask, units, codec.SUCCESS) if asked.ccr.is_multiple else units)
     extra.append(_cost(cost, decided.currency))
+    extra.append(asked.terms.of_balance(decided.shown_micro))
     extra.append(_remaining(decided.shown_micro, decided.currency))
     if asked.refund_information:
         extra.append(codec.avp(_REFUND_INFORMATION, asked.refund_information, 0, VENDOR_3GPP))
@@ -161,15 +166,17 @@ def _of_grant(asked: Asked, identity: Identity, decided: Grant) -> bytes:
     told = iter(decided.lines)
     for line in asked.lines:
         given = next(told, None) if line.wants_quota else None
-        code = _code_of(given)
+        code = _code_of(given, asked.terms)
         if line.wants_quota:
             codes.append(code)
-        if ccr.is_multiple:
-            extra.append(_mscc(line.ask, _quota(line, given, decided.currency), code))
-        else:
-            extra.append(_quota(line, given, decided.currency))
+        if isinstance(given, LineGrant) and given.switch_us:
+            extra += _around_change(asked, line, given, next(told), decided.currency)
+            continue
+        quota = _quota(asked, line, given, decided.currency)
+        extra.append(_mscc(line.ask, quota, code) if ccr.is_multiple else quota)
     if ccr.kind == UPDATE:
         extra.append(_cost(sum(line.cost_micro for line in decided.lines), decided.currency))
+    extra.append(asked.terms.of_balance(decided.shown_micro))
     extra.append(_remaining(decided.shown_micro, decided.currency))
     return _written(asked, identity, _overall(asked, codes), extra)
 
@@ -188,20 +195,42 @@ def _overall(asked: Asked, codes: Sequence[int]) -> int:
     return codes[0]
 
 
-def _code_of(given: LineGrant | LineDenial | None) -> int:
+def _code_of(given: LineGrant | LineDenial | None, terms: Terms) -> int:
     if isinstance(given, LineDenial):
-        return CODE_OF[given.reason]
+        return codec.SUCCESS if _goes_on(given, terms) else CODE_OF[given.reason]
     if given is not None and given.is_free:
         return codec.CREDIT_CONTROL_NOT_APPLICABLE
     return codec.SUCCESS
 
 
-def _quota(line: Line, given: LineGrant | LineDenial | None, currency: str) -> bytes:
-    """Granted units with their validity, and the sign that they are the last."""
+def _goes_on(given: LineDenial, terms: Terms) -> bool:
+    """Whether a line without money stays: its client redirects or restricts the user meanwhile (RFC 8506 5.6.4)."""
+    return terms.outlasts_credit and given.reason is Reason.NO_CREDIT
+
+
+def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, currency: str, change: bytes = b"") -> bytes:
+    """
+    Granted units with their validity and what else belongs to them.
+
+    Without units the Final-Unit-Indication stands alone: the client starts its action at once.
+    """
+    terms = asked.terms
+    if isinstance(given, LineDenial) and _goes_on(given, terms):
+        return codec.u32(n.VALIDITY_TIME, asked.validity_s) + terms.final
     if not isinstance(given, LineGrant) or given.is_free:
         return b""
-    written = granted(line.code, given.told, currency) + codec.u32(n.VALIDITY_TIME, given.validity_s)
-    return written + _FINAL if given.is_final else written
+    written = granted(line.code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
+    return written + terms.of_quota(given.key.unit, given.told, given.is_final)
+
+
+def _around_change(
+    asked: Asked, line: Line, before: LineGrant, after: LineGrant | LineDenial, currency: str
+) -> Iterable[bytes]:
+    """Two services of one key: what may be used until the price changes, and what from then on (RFC 8506 5.1.1)."""
+    change = codec.u32(n.TARIFF_TIME_CHANGE, ntp_time(before.switch_us))
+    for side, given in enumerate((before, after)):
+        quota = _quota(asked, line, given, currency, b"" if side else change)
+        yield _mscc(line.ask, codec.u32(n.TARIFF_CHANGE_USAGE, side) + quota, codec.SUCCESS)
 
 
 def _service(ask: Ask, code: int) -> bytes:

@@ -14,7 +14,7 @@ from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.codec import Avp, Invalid, Message
 from aaa.diameter.dictionary import DEFINITIONS
-from aaa.diameter.units import Amount, amounts
+from aaa.diameter.units import Amount, amounts, tariff_change_usage, time_of
 
 INITIAL, UPDATE, TERMINATION, EVENT = 1, 2, 3, 4
 _NEEDED = (
@@ -74,9 +74,7 @@ _DIGESTED = frozenset(
 )
 _IDENTITY_TYPES = {0: "e164", 1: "imsi", 2: "sip_uri", 3: "nai", 4: "private"}
 _EXTENSIONS = {660: "e164", 661: "imsi", 662: "sip_uri", 663: "nai", 664: "private"}
-_NTP_UNIX_S = 2_208_988_800
-_NTP_ERA_S = 1 << 32
-SECOND_US = 1_000_000
+_PLACED = n.TARIFF_CHANGE_USAGE.to_bytes(4, "big")  # may stand for something else, too: then nothing is placed
 
 
 class Ask(NamedTuple):
@@ -84,7 +82,8 @@ class Ask(NamedTuple):
     One service that is asked for or reported on: an MSCC, or the command level.
 
     `requested` is None when no quota is wanted, empty when the server is to choose; `echo` are the
-    encoded Rating-Group and Service-Identifiers; `outer` the AVP to report when it cannot be rated.
+    encoded Rating-Group and Service-Identifiers; `outer` the AVP to report when it cannot be rated;
+    `before` and `after` what of the usage the client places on either side of a tariff change.
     """
 
     rating_group: int | None
@@ -93,6 +92,8 @@ class Ask(NamedTuple):
     used: tuple[Amount, ...]
     echo: bytes
     outer: Avp | None = None
+    before: tuple[Amount, ...] = ()
+    after: tuple[Amount, ...] = ()
 
 
 class Ccr(NamedTuple):
@@ -114,6 +115,7 @@ class Ccr(NamedTuple):
     event_us: int
     refunds: bytes
     digest: str
+    state_id: int  # Origin-State-Id; 0: not told
 
     @property
     def is_retransmitted(self) -> bool:
@@ -173,6 +175,7 @@ def read(message: Message) -> Ccr:
         _event_us(first.get(n.EVENT_TIMESTAMP)),
         first[n.REFUND_INFORMATION].payload if n.REFUND_INFORMATION in first else b"",
         digest.hexdigest(),
+        codec.read_u32(first[n.ORIGIN_STATE_ID]) if n.ORIGIN_STATE_ID in first else 0,
     )
 
 
@@ -214,6 +217,7 @@ def _ask(inner: tuple[Avp, ...], outer: Avp | None, kind: int) -> Ask:
     service_ids: list[int] = []
     requested: tuple[Amount, ...] | None = None
     used: list[Amount] = []
+    sides: tuple[list[Amount], ...] = ([], [], [])
     echo: list[bytes] = []
     for one in inner:
         key = one.key
@@ -226,14 +230,20 @@ def _ask(inner: tuple[Avp, ...], outer: Avp | None, kind: int) -> Ask:
         elif key == n.REQUESTED_SERVICE_UNIT:
             requested = tuple(amounts(one))
         elif key == n.USED_SERVICE_UNIT:
-            used += amounts(one)
+            found = amounts(one)
+            used += found
+            if _PLACED in one.payload:
+                sides[tariff_change_usage(one)].extend(found)
         elif outer is not None and key not in DEFINITIONS and one.flags & codec.MANDATORY:
             raise Invalid(codec.AVP_UNSUPPORTED, _wrapped(outer, one))
     if outer is None and kind in (INITIAL, EVENT) and requested is None:
         requested = ()  # at the command level a first request asks, whether it says so or not (RFC 8506 3.1)
     if kind == TERMINATION:
         requested = None
-    return Ask(rating_group, tuple(service_ids), requested, tuple(used), b"".join(echo), outer)
+    before, after, _ = sides
+    return Ask(
+        rating_group, tuple(service_ids), requested, tuple(used), b"".join(echo), outer, tuple(before), tuple(after)
+    )
 
 
 def _check_keys(asks: list[Ask]) -> None:
@@ -321,10 +331,4 @@ def _text(one: Avp) -> str:
 
 
 def _event_us(one: Avp | None) -> int:
-    """An NTP timestamp in our time; small values belong to the era after 2036 (RFC 6733 4.3.1)."""
-    if one is None:
-        return 0
-    seconds = codec.read_u32(one)
-    if seconds < _NTP_ERA_S // 2:
-        seconds += _NTP_ERA_S
-    return (seconds - _NTP_UNIX_S) * SECOND_US
+    return 0 if one is None else time_of(codec.read_u32(one))

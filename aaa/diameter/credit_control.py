@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.cca import ACTIONS, Asked, Line
-from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, Ask, Ccr
+from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask, Ccr
 from aaa.diameter.codec import Invalid
 from aaa.diameter.peers import Peer
 from aaa.diameter.units import CURRENCIES, UNIT_OF, USUAL_AVP, total
@@ -59,9 +59,20 @@ def service_of(context: str, contexts: Mapping[str, str] = CONTEXTS) -> str | No
     return found
 
 
+def host_key(origin_host: str) -> str:
+    """What the names of all sessions of a client begin with, before a bar."""
+    return f"d|{origin_host}"
+
+
 def session_key(ccr: Ccr) -> str:
-    """The name of a session: whose it is, and how its client calls it (S7, S23)."""
-    return f"d|{ccr.origin_host}|{ccr.session_id}"
+    """
+    The name of a session: whose it is, and how its client calls it (S7, S23).
+
+    Sub-sessions are sessions of their own: each has its request numbers and its end (RFC 8506 5.1).
+    """
+    sub_session = ccr.message.first(n.CC_SUB_SESSION_ID)
+    part = "" if sub_session is None else f"|~s{codec.read_u64(sub_session)}"
+    return f"d|{ccr.origin_host}|{ccr.session_id}{part}"
 
 
 def next_key(key: str, replaced_id: int) -> str:
@@ -69,10 +80,12 @@ def next_key(key: str, replaced_id: int) -> str:
     return f"{key}|~{replaced_id}"
 
 
-def session_of(key: str) -> tuple[str, str]:
-    """Origin-Host and Session-Id of a session's name."""
+def session_of(key: str) -> tuple[str, str, int | None]:
+    """Origin-Host, Session-Id and CC-Sub-Session-Id of a session's name."""
     _, host, rest = key.split("|", 2)
-    return host, rest.partition("|~")[0]
+    session_id, *marks = rest.split("|~")
+    parts = [int(mark[1:]) for mark in marks if mark.startswith("s")]
+    return host, session_id, parts[0] if parts else None
 
 
 def identities(ccr: Ccr, numbers: NumberPlan) -> list[tuple[str, str]]:
@@ -115,7 +128,7 @@ def asked(ccr: Ccr, peer: Peer, service: str) -> Asked:
     )
     is_single = not ccr.is_multiple or (service != "data" and len(ccr.asks) == 1)
     debit = ccr.kind == EVENT and ACTIONS[ccr.action] is Action.DEBIT
-    return Asked(ccr, lines, peer.policy.validity_s, _event_key(ccr).encode() if debit else b"", is_single)
+    return Asked(ccr, lines, peer.policy.validity_s, peer.terms, _event_key(ccr).encode() if debit else b"", is_single)
 
 
 def _code(ask: Ask, service: str) -> int:
@@ -130,9 +143,12 @@ def _code(ask: Ask, service: str) -> int:
     return amounts[0].code
 
 
-def command(asked: Asked, peer: Peer, service: str, key: str, now: int) -> Command:
+def command(asked: Asked, peer: Peer, service: str, key: str, now: int, has_payer: bool = False) -> Command:
     """
     The engine command of a request.
+
+    Args:
+        has_payer: An end whose session nobody knows is charged to the one it names (S19).
 
     Raises:
         Invalid: The peer may not ask for this (S23).
@@ -159,25 +175,26 @@ def command(asked: Asked, peer: Peer, service: str, key: str, now: int) -> Comma
             event_us=event_us,
             refunds=_refunded(ccr) if action is Action.REFUND else "",
         )
-    if ccr.kind == INITIAL:
-        digest = f"{ccr.digest}:{ccr.message.end_to_end:08x}"
-        return Begin(
-            key,
-            Identity(str(ccr.number), digest, ccr.number, ccr.is_retransmitted),
-            peer.policy,
-            lines,
-            ccr.origin_host,
-            protocol="diameter",
-            service_context=ccr.context,
-            subscriber=payer,
-            caller=caller,
-            event_us=event_us,
-            emergency=service == "voice" and lines[0].destination in peer.emergency,
-        )
     identity = Identity(str(ccr.number), ccr.digest, ccr.number, ccr.is_retransmitted)
+    if ccr.kind == UPDATE or (ccr.kind == TERMINATION and not has_payer):
+        make = Update if ccr.kind == UPDATE else End
+        return make(key, identity, lines, ccr.origin_host, event_us=event_us)
+    begin = Begin(
+        key,
+        identity._replace(digest=f"{ccr.digest}:{ccr.message.end_to_end:08x}"),
+        peer.policy,
+        lines,
+        ccr.origin_host,
+        protocol="diameter",
+        service_context=ccr.context,
+        subscriber=payer,
+        caller=caller,
+        event_us=event_us,
+        emergency=service == "voice" and bool(lines) and lines[0].destination in peer.emergency,
+    )
     if ccr.kind == TERMINATION:
-        return End(key, identity, lines, ccr.origin_host, event_us=event_us)
-    return Update(key, identity, lines, ccr.origin_host, event_us=event_us)
+        return End(key, identity, lines, ccr.origin_host, event_us=event_us, orphan=begin)
+    return begin
 
 
 def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
@@ -199,19 +216,23 @@ def _request(line: Line, ccr: Ccr, peer: Peer, service: str) -> LineRequest:
     key = ChargeKey(service, ask.rating_group, ask.service_ids, unit)
     usage = None if used is None else Delta(used)
     is_bare = ask.outer is None and not ask.echo
-    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare)
+    before, after = total(ask.before, unit) or 0, total(ask.after, unit) or 0
+    has_room = ask.outer is not None
+    return LineRequest(key, usage, line.wants_quota, requested, destination, received, is_bare, before, after, has_room)
 
 
 def _check_allowed(ccr: Ccr, lines: tuple[LineRequest, ...], peer: Peer) -> None:
     needed = "session"
     if ccr.kind == EVENT:
-        needed = "refund" if ACTIONS[ccr.action] is Action.REFUND else "event"
+        needed = "event"
+        if ACTIONS[ccr.action] is Action.REFUND:
+            needed = "refund" if _refunded(ccr) else "credit"  # a refund names its debit (S23), else it is a gift
     if needed not in peer.allow:
         raise Invalid(codec.END_USER_SERVICE_DENIED)
     if "money" not in peer.allow and any(line.key.unit == "money" for line in lines):
         raise Invalid(codec.END_USER_SERVICE_DENIED)
-    if needed == "refund" and not _refunded(ccr):
-        raise Invalid(codec.END_USER_SERVICE_DENIED)  # a refund names its debit (S23)
+    if ccr.refunds and needed == "credit":
+        raise Invalid(codec.END_USER_SERVICE_DENIED)  # it names the debit of another client
     if len(ccr.session_id) > SESSION_ID_MAX:
         raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.SESSION_ID, ccr.session_id))
 

@@ -72,6 +72,7 @@ class Opened(NamedTuple):
 
     peer: Peer
     origin_host: str
+    state_id: int = 0  # its Origin-State-Id; 0: it told none
 
 
 class Requested(NamedTuple):
@@ -282,7 +283,8 @@ class PeerMachine:
             self.state = State.OPEN
             self.peer, self.origin_host, self.origin_realm = peer, host.lower(), realm
             self._timer = now + self._watchdog_us
-            self._events.append(Opened(peer, self.origin_host))
+            state = message.first(n.ORIGIN_STATE_ID)
+            self._events.append(Opened(peer, self.origin_host, codec.read_u32(state) if state else 0))
 
     def _offer(self) -> bytes:
         """What a CEA tells of us; Kamailio wants the application in both forms (DIAMETER.md)."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aaa.diameter.terms import Terms, terms_from
 from aaa.engine.model import Policy
 from aaa.engine.numbers import PLAIN, NumberPlan, normalise, plan_from
 from aaa.errors import ConfigError
@@ -29,7 +30,7 @@ class Peer:
     One peer entry.
 
     `origin_host` and `realm` are lower case; `*` stands for every host of the realm.  `relay` peers may
-    carry requests of other Origin-Hosts.  `allow` names what may be asked: session, event, refund, money.
+    carry requests of other Origin-Hosts.  `allow` names what may be asked: session, event, refund, money, credit.
     """
 
     origin_host: str
@@ -39,6 +40,7 @@ class Peer:
     relay: bool = False
     allow: frozenset[str] = frozenset({"session", "event"})
     policy: Policy = Policy(tells_validity=True)
+    terms: Terms = Terms()
     numbers: NumberPlan = PLAIN
     emergency: frozenset[str] = frozenset()
 
@@ -93,6 +95,10 @@ def peer_from(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Peer:
             problems.append(f"[[peer]] {name}: {key}: is missing")
     if not networks and not document.get("tls"):
         problems.append(f"[[peer]] {name}: address: is required without tls = true")
+    try:
+        terms = terms_from(document)
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(problems)
     numbers = plan_from(document.get("numbers"))
@@ -104,7 +110,8 @@ def peer_from(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Peer:
         tls=bool(document.get("tls", False)),
         relay=bool(document.get("relay", False)),
         allow=frozenset(document.get("allow", ("session", "event"))),
-        policy=_policy(document, defaults),
+        policy=_policy(document, defaults)._replace(outlasts_credit=terms.outlasts_credit),
+        terms=terms,
         numbers=numbers,
         emergency=frozenset(normalise(number, numbers) for number in emergency),
     )
@@ -117,6 +124,8 @@ def _policy(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Policy:
     for key in _SECONDS:
         if key in merged:
             chosen[key if key in fields else f"{key}_s"] = int(merged[key])
+    if "quantum_octets" in merged:
+        chosen["quantum_octets"] = int(merged["quantum_octets"])
     return Policy(
         **chosen,
         assume_granted=merged.get("assume", "reported") == "granted",

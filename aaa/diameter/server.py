@@ -300,6 +300,7 @@ class Connection(Protocol):
                 server.arrived()
             elif isinstance(event, Opened):
                 server.counters["connections", event.origin_host, "opened"] += 1
+                service.in_state(event.origin_host, event.state_id)
             elif isinstance(event, Closed):
                 server.counters["connections", self.origin_host or self.address, event.reason] += 1
             elif isinstance(event, Answered):

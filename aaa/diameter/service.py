@@ -12,17 +12,18 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
-from aaa.diameter.cca import Asked, answer, of_invalid, refusal, result_of
-from aaa.diameter.ccr import EVENT, INITIAL, Ccr, read
+from aaa.diameter.cca import CODE_OF, Asked, answer, of_invalid, refusal, result_of
+from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, Ccr, read
 from aaa.diameter.codec import ERROR, Invalid, Message
 from aaa.diameter.credit_control import (
     CONTEXTS,
     asked,
     command,
+    host_key,
     identities,
     next_key,
     service_of,
@@ -31,14 +32,17 @@ from aaa.diameter.credit_control import (
 )
 from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer
-from aaa.engine.model import REPLACED, Ack, Answer, Denial, Expire, Reason
+from aaa.engine.model import REPLACED, Ack, Answer, Denial, End, Expire, Outcome, Reason
+from aaa.engine.model import Identity as EngineIdentity
 from aaa.engine.ports import Directory, Node, Subscriber
 
 WAITING_MAX = 4_096
 REMEMBERED_MAX = 200_000
 REUSES_MAX = 16
+NEVER_REPORTED = 1 << 32  # beyond every CC-Request-Number
 
 Reply = Callable[[bytes], None]
+Value = TypeVar("Value")
 
 
 class Link(Protocol):
@@ -101,6 +105,7 @@ class DiameterService:
         self._on_error = on_error or _raised
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
         self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
 
     def handle(self, message: Message, link: Link, waiting: int, reply: Reply) -> None:
@@ -118,7 +123,10 @@ class DiameterService:
             self._checked(message)
             if waiting > WAITING_MAX:
                 raise Invalid(codec.TOO_BUSY)
-            self._credit_control(read(message), link, counted)
+            if message.command == n.SESSION_TERMINATION:
+                self._end_session(message, link, counted)
+            else:
+                self._credit_control(read(message), link, counted)
         except Invalid as error:
             counted(of_invalid(message, self.identity, error))
         except Exception as error:
@@ -128,6 +136,12 @@ class DiameterService:
     def flush(self) -> None:
         """Have everything that was taken committed and answered."""
         self.node.flush()
+
+    def in_state(self, origin_host: str, state_id: int) -> None:
+        """A client told its Origin-State-Id: a higher one means that its older sessions are lost (RFC 6733 8.16)."""
+        if state_id and self._states.get(origin_host) != state_id:
+            _put(self._states, origin_host, state_id)
+            self.node.restart_peer(host_key(origin_host), state_id)
 
     def abort(self, key: str) -> bool:
         """
@@ -161,7 +175,7 @@ class DiameterService:
             raise message.problem
         if message.application != n.APPLICATION_CREDIT_CONTROL:
             raise Invalid(codec.APPLICATION_UNSUPPORTED if message.application else codec.COMMAND_UNSUPPORTED)
-        if message.command != n.CREDIT_CONTROL:
+        if message.command not in (n.CREDIT_CONTROL, n.SESSION_TERMINATION):
             raise Invalid(codec.COMMAND_UNSUPPORTED)
         our_host, our_realm = self.identity.origin_host.lower(), self.identity.origin_realm.lower()
         for one in message.avps:
@@ -179,6 +193,7 @@ class DiameterService:
             if ccr.kind in (INITIAL, EVENT):
                 raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, ccr.origin_host))
             raise Invalid(codec.UNKNOWN_SESSION_ID)
+        self.in_state(ccr.origin_host, ccr.state_id)
         service = service_of(ccr.context, self._contexts)
         if service is None:
             raise Invalid(codec.RATING_FAILED, codec.text(n.SERVICE_CONTEXT_ID, ccr.context))
@@ -187,7 +202,10 @@ class DiameterService:
         run = partial(self._submit, wanted, peer, service, name, reply)
         if ccr.kind != EVENT:
             _put(self._links, name, (link, ccr.origin_realm))
-        if ccr.kind not in (INITIAL, EVENT):
+        is_report = ccr.kind not in (INITIAL, EVENT)
+        if ccr.kind == TERMINATION and not self.node.knows((self._current.get(name, name),)):
+            is_report = False  # if the store knows no such session either, the one it names pays
+        if is_report:
             behind = self._behind.get(name)
             if behind is not None:
                 behind.append(partial(run, None))
@@ -195,6 +213,32 @@ class DiameterService:
                 run(None)
             return
         self._find_payer(name, identities(ccr, peer.numbers), run)
+
+    def _end_session(self, message: Message, link: Link, reply: Reply) -> None:
+        """
+        Settle a session its client gave up without a last report (STR, RFC 6733 8.4.1).
+
+        Raises:
+            Invalid: What every such request must have is missing, or it is not for this client.
+        """
+        for code in (n.SESSION_ID, n.ORIGIN_HOST):
+            if message.first(code) is None:
+                raise codec.missing(code)
+        host, session_id = message.text(n.ORIGIN_HOST).lower(), message.text(n.SESSION_ID)
+        if host != link.origin_host and not link.peer.relay:
+            raise Invalid(codec.UNKNOWN_SESSION_ID)
+        name = f"{host_key(host)}|{session_id}"
+
+        def ended(decided: Answer) -> None:
+            code = codec.SUCCESS
+            if isinstance(decided, Denial):
+                code = CODE_OF[decided.reason]
+            elif isinstance(decided, Ack) and decided.outcome not in (Outcome.DONE, Outcome.REPEAT):
+                code = codec.UNKNOWN_SESSION_ID
+            reply(refusal(message, self.identity, code))
+
+        identity = EngineIdentity("str", "", NEVER_REPORTED)
+        self.node.submit(End(self._current.get(name, name), identity, (), host), None, ended)
 
     def _find_payer(self, name: str, sought: list[tuple[str, str]], run: Callable[[Subscriber | None], None]) -> None:
         """Look the payer up; what comes for the same session meanwhile waits behind it."""
@@ -225,7 +269,7 @@ class DiameterService:
         """Give a request to the node; its answer, or the way to another session of this name, comes back."""
         key = self._current.get(name, name)
         try:
-            asks = command(wanted, peer, service, key, self.node.now_us())
+            asks = command(wanted, peer, service, key, self.node.now_us(), payer is not None)
         except Invalid as error:
             reply(of_invalid(wanted.ccr.message, self.identity, error))
             return
@@ -236,6 +280,11 @@ class DiameterService:
                 if decided.reason is Reason.SESSION_REPLACED:
                     _put(self._current, name, next_key(key, decided.session_id))
                     self._once_more(again)
+                    return
+                if wanted.ccr.kind == TERMINATION and payer is not None and decided.reason is Reason.FOREIGN_SESSION:
+                    # It names another payer than the one who began: the session's own pays.
+                    self._submit(wanted, peer, service, name, reply, None, reuses + 1)
+                    self.node.flush()
                     return
                 is_new = decided.reason in (Reason.SESSION_REUSED, Reason.FOREIGN_SESSION)
                 if is_new and wanted.ccr.kind == INITIAL:
@@ -270,10 +319,12 @@ class DiameterService:
     # -- requests of ours -------------------------------------------------------------------------
 
     def _ask(self, key: str, number: int, extra: bytes) -> bool:
-        host, session_id = session_of(key)
-        known = self._links.get(f"d|{host}|{session_id}")
+        host, session_id, part = session_of(key)
+        known = self._links.get(_first_name(key, part))
         if known is None:
             return False
+        if part is not None:
+            extra += codec.u64(n.CC_SUB_SESSION_ID, part)
         link, realm = known
         body = (
             codec.text(n.SESSION_ID, session_id),
@@ -287,11 +338,17 @@ class DiameterService:
         return link.request(number, b"".join(body))
 
 
-def _put(entries: dict[str, object] | dict[str, str] | dict[str, tuple[Link, str]], name: str, value: object) -> None:
+def _first_name(key: str, part: int | None) -> str:
+    """The name a session began under before it was used again."""
+    mark = f"|~s{part}" if part is not None else ""
+    return key.partition("|~")[0] + mark
+
+
+def _put(entries: dict[str, Value], name: str, value: Value) -> None:
     """Remember something, and forget the oldest beyond the bound."""
     if len(entries) >= REMEMBERED_MAX and name not in entries:
         del entries[next(iter(entries))]
-    entries[name] = value  # type: ignore[assignment]
+    entries[name] = value
 
 
 def _raised(error: Exception) -> None:

@@ -23,6 +23,9 @@ UNIT_OF = {
 }
 USUAL_AVP = {"seconds": n.CC_TIME, "octets": n.CC_TOTAL_OCTETS, "events": n.CC_SERVICE_SPECIFIC_UNITS}
 MICRO_DIGITS = 6
+SECOND_US = 1_000_000
+_NTP_UNIX_S = 2_208_988_800
+_NTP_ERA_S = 1 << 32
 EXPONENT_MAX = 9
 UNITS_MAX = 1 << 50  # a petabyte: more in one report is a broken counter
 MONEY_MAX_MICRO = 1 << 60
@@ -66,6 +69,22 @@ def amounts(outer: Avp) -> list[Amount]:
     return list(found.values())
 
 
+def tariff_change_usage(outer: Avp) -> int:
+    """
+    On which side of a tariff change units were used: 0 before, 1 after, 2 nobody knows (RFC 8506 8.27).
+
+    Raises:
+        Invalid: Another value.
+    """
+    side = 2
+    for one in codec.group(outer):
+        if one.key == n.TARIFF_CHANGE_USAGE:
+            side = codec.read_i32(one)
+            if side not in (0, 1, 2):
+                raise Invalid(codec.INVALID_AVP_VALUE, one.encoded())
+    return side
+
+
 def total(found: Sequence[Amount], unit: str) -> int | None:
     """The sum of one kind of unit, or None when there is none."""
     of_unit = [amount.units for amount in found if UNIT_OF[amount.code] == unit]
@@ -100,15 +119,27 @@ def _money(outer: Avp) -> Amount:
     return Amount(n.CC_MONEY, micro, currency)
 
 
-def granted(code: int, units: int, currency: str) -> bytes:
-    """Write a Granted-Service-Unit in the AVP that was asked for."""
+def granted(code: int, units: int, currency: str, switch: bytes = b"") -> bytes:
+    """Write a Granted-Service-Unit in the AVP that was asked for, behind its Tariff-Time-Change."""
     if code == n.CC_MONEY:
         inner = codec.avp(n.CC_MONEY, money(units, currency))
     elif code == n.CC_TIME:
         inner = codec.u32(code, min(units, 0xFFFFFFFF))
     else:
         inner = codec.u64(code, units)
-    return codec.avp(n.GRANTED_SERVICE_UNIT, inner)
+    return codec.avp(n.GRANTED_SERVICE_UNIT, switch + inner)
+
+
+def time_of(seconds: int) -> int:
+    """An NTP timestamp in our time; small values belong to the era after 2036 (RFC 6733 4.3.1)."""
+    if seconds < _NTP_ERA_S // 2:
+        seconds += _NTP_ERA_S
+    return (seconds - _NTP_UNIX_S) * SECOND_US
+
+
+def ntp_time(at_us: int) -> int:
+    """An instant as an NTP timestamp, in whole seconds."""
+    return (at_us // SECOND_US + _NTP_UNIX_S) % _NTP_ERA_S
 
 
 def money(micro: int, currency: str) -> bytes:

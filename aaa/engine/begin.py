@@ -33,7 +33,9 @@ from aaa.engine.model import (
     State,
 )
 from aaa.engine.money import AT_PAR, MONEY
+from aaa.engine.periods import change_us, has_periods, joined, opened_in
 from aaa.engine.ports import Tariffs
+from aaa.engine.settle import line_of
 from aaa.engine.sums import moved
 
 
@@ -120,9 +122,17 @@ def open_lines(
         if priced > 1 and _is_priced(head):
             left = _with_share(left, priced)
             priced -= 1
-        line, line_told = refill(left, opened(head), request, command.policy, sharers, 0, now)
+        fresh = opened_in(head, now) if has_periods(head) else opened(head)
+        line, line_told = refill(left, fresh, request, command.policy, sharers, 0, now)
         told.append(line_told)
         if isinstance(line_told, LineGrant):
+            lines = (*lines, line)
+            switch_us = change_us(line, command.policy, now)
+            if switch_us:
+                left = moved(account, (), lines)
+                lines, after = beyond(left, lines, line, request, command.policy, switch_us, now)
+                told[-1:] = joined(line_told, after, switch_us, now)
+        elif command.policy.outlasts_credit and is_broke(line_told):
             lines = (*lines, line)
     return lines, tuple(told)
 
@@ -137,6 +147,37 @@ def _with_share(account: Account, parts: int) -> Account:
     if available is None or available <= 0:
         return account
     return account._replace(reserved_micro=account.reserved_micro + available - available // parts)
+
+
+def beyond(
+    left: Account,
+    lines: tuple[Line, ...],
+    line: Line,
+    request: LineRequest,
+    policy: Policy,
+    switch_us: int,
+    now: int,
+) -> tuple[tuple[Line, ...], LineGrant | LineDenial | None]:
+    """
+    Grant what may be used behind a price change, on a leg of its own (S4).
+
+    Returns:
+        The lines with that leg, and what to tell of it; None when the answer has no room for it.
+    """
+    if not request.splits:
+        return lines, None
+    leg = line_of(lines, request._replace(at_us=switch_us))
+    fresh, told = refill(left, leg or opened_in(line.head, switch_us), request, policy, 1, 0, now)
+    if isinstance(told, LineDenial):
+        return lines, told
+    if leg is None:
+        return (*lines, fresh), told
+    return tuple(fresh if one is leg else one for one in lines), told
+
+
+def is_broke(told: LineGrant | LineDenial) -> bool:
+    """Whether a line got nothing only for lack of money, which may come."""
+    return isinstance(told, LineDenial) and told.reason is Reason.NO_CREDIT
 
 
 def line_head(

@@ -29,13 +29,12 @@ from aaa.engine.begin import begin, denial
 from aaa.engine.end import end, orphan
 from aaa.engine.event import event, refund
 from aaa.engine.expire import expire, kill
-from aaa.engine.identity import known, known_begin
+from aaa.engine.identity import known, known_begin, same
 from aaa.engine.model import (
     NOTHING,
     REPLACED,
     Accounts,
     Ack,
-    Action,
     Adjust,
     Begin,
     Changes,
@@ -91,7 +90,7 @@ def decide(
         return orphan(accounts, command, command.orphan, tariffs, session_id, now)
     if isinstance(command, End):
         if session is not None:
-            return end(accounts, session, command, now)
+            return end(accounts, session, command, tariffs, now)
         return orphan(accounts, command, command.orphan, tariffs, session_id, now)
     if isinstance(command, Adjust):
         return adjust(accounts, command, now)
@@ -123,9 +122,9 @@ def _begin(
         return NOTHING, again.answer or Denial(Reason.CONFLICT)
     if session.state in (State.HELD, State.OPEN):
         return ask_again(accounts, session, command, tariffs, now)
-    before = known(session, command.identity, now)
-    if before is not None and before.answer is not None:
-        return NOTHING, before.answer
+    before = same(session, command.identity)
+    if before is not None:
+        return NOTHING, before
     usage = command.lines[0].usage
     if session.state is State.EXPIRED and usage is not None and command.protocol == "radius":
         report = Update(command.key, command.identity, command.lines, command.origin, command.aliases, command.event_us)
@@ -137,7 +136,7 @@ def _begin(
 def _event(
     accounts: Accounts, session: Session | None, command: Event, tariffs: Tariffs, now: int, session_id: int
 ) -> Decision:
-    if session is None and command.action is not Action.REFUND:
+    if session is None and not command.refunds:
         return event(accounts, command, tariffs, session_id, now)
     if session is not None:
         before = known(session, command.identity, now)
@@ -145,6 +144,6 @@ def _event(
             if before.answer is None:
                 return Changes(notices=(Notice("conflict", "identity"),)), Denial(Reason.CONFLICT)
             return NOTHING, before.answer
-    if command.action is Action.REFUND:
+    if command.refunds:
         return refund(accounts, session, command, now)
     return NOTHING, Denial(Reason.CONFLICT)

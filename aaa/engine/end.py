@@ -4,16 +4,18 @@ End: settle a session at what it used, or take the usage of one nobody announced
 
 from __future__ import annotations
 
-from aaa.engine.begin import line_head
+from aaa.engine.begin import line_head, session_head
 from aaa.engine.lines import opened, reported
 from aaa.engine.model import (
     NOTHING,
     SECOND_US,
+    Account,
     Accounts,
     Ack,
     Begin,
     Changes,
     Decision,
+    Delta,
     End,
     Line,
     LineRequest,
@@ -27,13 +29,16 @@ from aaa.engine.model import (
     Unrated,
     Update,
 )
+from aaa.engine.periods import placed
 from aaa.engine.ports import Tariffs
-from aaa.engine.settle import line_of, overspent, settled
+from aaa.engine.settle import Reports, line_of, overspent, settled
 from aaa.engine.sums import moved
 from aaa.engine.update import ack, replaced, with_aliases
 
+ORPHAN = "orphan"  # the cause of a session that was never announced
 
-def end(accounts: Accounts, session: Session, command: End, now: int) -> Decision:
+
+def end(accounts: Accounts, session: Session, command: End, tariffs: Tariffs, now: int) -> Decision:
     """
     Charge the final usage, release the rest (S3, S15, S19); on an expired session, the difference (S8).
 
@@ -44,6 +49,8 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     account = accounts[0]
     total = reported_total(command.lines)
     if session.state is State.CLOSED:
+        if session.cause == ORPHAN and command.identity.order is not None:
+            return NOTHING, Ack(Outcome.UNKNOWN, session.head.id)
         if total is None or session.reported is None or total == session.reported:
             return NOTHING, ack(account, session, Outcome.REPEAT)
         return Changes(notices=(Notice("conflict", "stop"),)), ack(account, session, Outcome.CONFLICT)
@@ -52,19 +59,24 @@ def end(accounts: Accounts, session: Session, command: End, now: int) -> Decisio
     answered_us = command.answered_us or session.answered_us
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),) if is_late else ()
-    for request in _final_reports(session, command, event_us, answered_us):
+    for request in placed(lines, _final_reports(session, command, event_us, answered_us), event_us, now):
         line = line_of(lines, request)
-        if line is None or request.usage is None:
+        if request.usage is None:
             continue
+        if line is None:
+            if not isinstance(request.usage, Delta) or not request.usage.units:
+                continue
+            head = line_head(account, request, tariffs, now)  # used without ever having asked for it
+            if isinstance(head, Reason):
+                notices += (Notice("unrated", head),)
+                continue
+            line = opened(head)
+            lines = (*lines, line)
         report = reported(line, request.usage, event_us, answered_us, now, is_late)
         lines, notices = replaced(lines, line, report.line), notices + report.notices
-    noted = session._replace(
-        lines=lines,
-        answered_us=answered_us,
-        reported=total,
-        implausible=session.implausible or any(notice.kind == "implausible" for notice in notices),
-    )
-    result = settled(account, session, noted, State.CLOSED, command.cause, now)
+    implausible = session.implausible or any([notice.kind == "implausible" for notice in notices])
+    reports = Reports(lines, answered_us, implausible, total)
+    result = settled(account, session, State.CLOSED, command.cause, now, reports)
     after, added = with_aliases(result.session, command.key, command.aliases)
     notices += overspent(account, result.account, "late" if is_late else "overrun")
     changes = Changes(
@@ -117,7 +129,7 @@ def orphan(
     """
     event_us = command.event_us or now
     if command.identity.order is not None:
-        return _numbered_orphan(command, event_us)
+        return _numbered_orphan(accounts, command, begin, tariffs, session_id, now)
     total = reported_total(command.lines) or 0
     unrated = Changes(
         unrated=Unrated(command.key, command.origin, total, event_us, "orphan"), notices=(Notice("unrated"),)
@@ -148,7 +160,7 @@ def orphan(
         (line,),
         command.aliases,
         started_us=began_us,
-        cause="orphan" if isinstance(command, End) else "",
+        cause=ORPHAN if isinstance(command, End) else "",
     )
     held = moved(account, (), session.lines, live=1)
     notices = (Notice("orphan"), *overspent(account, held, "late"))
@@ -157,7 +169,8 @@ def orphan(
         session = session._replace(deadline_us=deadline)
         changes = Changes((held, *accounts[1:]), session, True, new_aliases=command.aliases, notices=notices)
         return changes, ack(held, session, Outcome.DONE)
-    result = settled(held, session, session._replace(reported=total), State.CLOSED, command.cause, now)
+    reports = Reports(session.lines, 0, False, total)
+    result = settled(held, session, State.CLOSED, command.cause, now, reports)
     changes = Changes(
         (result.account, *accounts[1:]),
         result.session,
@@ -171,17 +184,63 @@ def orphan(
     return changes, ack(result.account, result.session, Outcome.DONE)
 
 
-def _numbered_orphan(command: End | Update, event_us: int) -> Decision:
+def _numbered_orphan(
+    accounts: Accounts, command: End | Update, begin: Begin | None, tariffs: Tariffs, session_id: int, now: int
+) -> Decision:
     """
-    Usage since the last report, of a session nobody knows: kept as an unrated record, and refused.
+    Usage since the last report, of a session nobody knows: charged at its end, else kept as an unrated record.
 
-    A client may end a session that was refused to it; that uses nothing and leaves nothing.
+    Either way the client is refused: it may not go on (RFC 8506 7).  A client may end a session that was
+    refused to it; that uses nothing and leaves nothing.
+
+    Money: an End posts the charge.
     """
+    event_us = command.event_us or now
     used = sum(request.usage.units for request in command.lines if request.usage is not None)
     if not used:
         return NOTHING, Ack(Outcome.UNKNOWN)
-    record = Unrated(command.key, command.origin, used, event_us, "orphan")
+    if isinstance(command, End) and begin is not None and accounts:
+        lines = _orphan_lines(accounts[0], command, tariffs, event_us, now)
+        if lines:
+            return _charged_orphan(accounts, command, begin, lines, session_id, event_us, now), Ack(Outcome.UNKNOWN)
+    record = Unrated(command.key, command.origin, used, event_us, ORPHAN)
     return Changes(unrated=record, notices=(Notice("unrated"),)), Ack(Outcome.UNKNOWN)
+
+
+def _orphan_lines(account: Account, command: End, tariffs: Tariffs, event_us: int, now: int) -> tuple[Line, ...]:
+    """The lines of an orphan with what they used; none when one of them says too little to be priced (S19)."""
+    lines = []
+    for request in command.lines:
+        if request.usage is None or not request.usage.units:
+            continue
+        key, units = request.key, request.usage.units
+        is_timed = key.unit == "seconds"
+        if key.service == "voice" and is_timed and not request.destination:
+            return ()
+        head = line_head(account, request, tariffs, max(0, event_us - units * SECOND_US) if is_timed else event_us)
+        if isinstance(head, Reason):
+            return ()
+        lines.append(_used_line(opened(head), units, event_us, now))
+    return tuple(lines)
+
+
+def _charged_orphan(
+    accounts: Accounts, command: End, begin: Begin, lines: tuple[Line, ...], session_id: int, event_us: int, now: int
+) -> Changes:
+    account = accounts[0]
+    head = session_head(account, begin, session_id, min(line.head.anchor_auth_us for line in lines))
+    session = Session(head, State.OPEN, now, lines, started_us=head.begun_us, cause=ORPHAN)
+    held = moved(account, (), lines, live=1)
+    result = settled(held, session, State.CLOSED, command.cause, now)
+    return Changes(
+        (result.account, *accounts[1:]),
+        result.session,
+        True,
+        result.entries,
+        result.units,
+        settles=True,
+        notices=(Notice(ORPHAN), *overspent(account, result.account, "late")),
+    )
 
 
 def _used_line(line: Line, total: int, event_us: int, now: int) -> Line:

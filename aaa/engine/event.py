@@ -44,7 +44,7 @@ def event(accounts: Accounts, command: Event, tariffs: Tariffs, session_id: int,
     """
     Decide an event that was not seen before.
 
-    Money: a debit posts one entry; the other actions none (a refund is `refund`).
+    Money: a debit and a refund that names no debit post one entry; the other actions none (`refund` does).
     """
     if not accounts:
         return NOTHING, Denial(Reason.UNKNOWN_ACCOUNT)
@@ -59,6 +59,8 @@ def event(accounts: Accounts, command: Event, tariffs: Tariffs, session_id: int,
     known = [head for head in heads if isinstance(head, LineHead)]
     if command.action is Action.DEBIT:
         return _debit(accounts, command, known, session_id, now)
+    if command.action is Action.REFUND:
+        return _credit(accounts, command, known, session_id, now)
     costs = [_cost(head, request, now) for head, request in zip(known, command.lines, strict=True)]
     lines = tuple(LineGrant(head.key, 0, 0, cost_micro=cost) for head, cost in zip(known, costs, strict=True))
     total = sum(costs)
@@ -100,7 +102,7 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
         told.append(LineGrant(head.key, units, units, 0, False, head.plan is None or head.plan.is_free, cost))
     head_of = session_head(account, command, session_id, now)
     born = Session(head_of, State.OPEN, now, lines, cause="debit", grants=1)
-    result = settled(moved(account, (), lines, live=1), born, born, State.CLOSED, "debit", now)
+    result = settled(moved(account, (), lines, live=1), born, State.CLOSED, "debit", now)
     answer_ = Grant(session_id, tuple(told), result.account.shown_micro, account.profile.currency, 1)
     session = remembered(result.session, command.identity, answer_)
     return Changes((result.account, *accounts[1:]), session, True, result.entries, result.units, True), answer_
@@ -111,6 +113,27 @@ def _affordable(account: Account, head: LineHead, units: int, now: int) -> bool:
     if head.plan is None or head.plan.is_free or available is None:
         return True
     return grant(head.plan, now, now, available, units) >= units
+
+
+def _credit(accounts: Accounts, command: Event, heads: list[LineHead], session_id: int, now: int) -> Decision:
+    """
+    Give money that no debit took, at the price of the units (RFC 8506 A.6); the peer must be allowed to (S23).
+
+    Money: one positive entry, and a session born closed whose lines show it as a negative charge.
+    """
+    lines: list[Line] = []
+    told: list[LineGrant | LineDenial] = []
+    for head, request in zip(heads, command.lines, strict=True):
+        units, cost = _units(request), _cost(head, request, now)
+        lines.append(Line(head, now, units, units, posted_micro=-cost))
+        told.append(LineGrant(head.key, units, units, is_free=not cost, cost_micro=cost))
+    amount = -sum(line.posted_micro for line in lines)
+    account, entries = posted(accounts[0], amount, "refund", str(session_id), now)
+    head_of = session_head(account, command, session_id, now)
+    answer = Grant(session_id, tuple(told), account.shown_micro, account.profile.currency, 1)
+    born = Session(head_of, State.CLOSED, now, tuple(lines), ended_us=now, cause="credit", grants=1, revision=1)
+    session = remembered(born, command.identity, answer)
+    return Changes((account, *accounts[1:]), session, True, entries, settles=True), answer
 
 
 def refund(accounts: Accounts, debit: Session | None, command: Event, now: int) -> Decision:

@@ -47,6 +47,18 @@ def known(session: Session, identity: Identity, now: int) -> Known | None:
     return None
 
 
+def same(session: Session, identity: Identity) -> Answer | None:
+    """
+    The answer to the very same request of a session that has ended, or None.
+
+    One that only looks alike gets nothing: what the old answer granted is no longer held.
+    """
+    for seen in session.seen:
+        if seen.number == identity.number and seen.digest == identity.digest:
+            return seen.answer
+    return None
+
+
 def known_begin(session: Session, identity: Identity) -> Known | None:
     """
     The outcome for a CCR-I of a known session, or None when it begins another one (S7).

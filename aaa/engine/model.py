@@ -94,6 +94,7 @@ class Policy(NamedTuple):
     tells_validity: bool = False
     quantum_octets: int = 10_000_000
     quantum_events: int = 1
+    outlasts_credit: bool = False  # a session without money goes on without quota (Diameter redirect, restrict)
 
 
 @dataclass(slots=True, frozen=True)
@@ -298,6 +299,10 @@ class LineRequest(NamedTuple):
     destination: str = ""
     received: str = ""
     is_bare: bool = False  # names no service: means the session's only line, if it has but one of its unit
+    before: int = 0  # of the usage, what the client places before the last price change it was told of
+    after: int = 0  # and what it places behind it
+    splits: bool = False  # the answer has room for a quota on either side of a price change
+    at_us: int = 0  # an instant in the price period that is meant; 0: the latest
 
 
 class Identity(NamedTuple):
@@ -389,7 +394,7 @@ class Event(NamedTuple):
     subscriber: str = ""
     caller: str = ""
     event_us: int = 0
-    refunds: str = ""  # key of the debit a refund names (S23)
+    refunds: str = ""  # key of the debit a refund names (S23); none: money is given at the tariff's price
 
 
 class Expire(NamedTuple):
@@ -436,6 +441,7 @@ class LineGrant(NamedTuple):
     is_final: bool = False
     is_free: bool = False
     cost_micro: int = 0  # price of what is used so far
+    switch_us: int = 0  # when the price changes; the grant that follows is for what is used from then on
 
 
 class LineDenial(NamedTuple):

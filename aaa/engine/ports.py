@@ -52,6 +52,9 @@ class Node(Protocol):
     def restart_nas(self, identity: str, event_us: int, reply: Callable[[bool], None]) -> None:
         """Begin a new epoch of a NAS identity (Accounting-On/Off, S20); `reply(True)` once durable."""
 
+    def restart_peer(self, identity: str, state_id: int) -> None:
+        """Note the state a Diameter client is in; a higher number ends its sessions, whose keys begin so."""
+
     def knows(self, names: Sequence[str]) -> bool:
         """Whether a session is at hand under one of these names; False says nothing about the store."""
 

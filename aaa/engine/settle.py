@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aaa.engine.lines import closed, reported
-from aaa.engine.model import Account, Entry, Line, LineRequest, Notice, Session, State, UnitEntry
+from aaa.engine.model import LIVE, Account, Entry, Line, LineRequest, Notice, Session, State, UnitEntry
+from aaa.engine.periods import is_in, placed
 from aaa.engine.sums import moved, posted, ref_of, taken_units
 
 
@@ -21,35 +22,62 @@ class Settled(NamedTuple):
     notices: tuple[Notice, ...] = ()
 
 
-def settled(account: Account, before: Session, session: Session, state: State, cause: str, now: int) -> Settled:
+class Reports(NamedTuple):
+    """What the last reports make of a session that is to be settled."""
+
+    lines: tuple[Line, ...]
+    answered_us: int
+    implausible: bool
+    reported: int | None  # the total of its End, as the client said it
+
+
+def settled(
+    account: Account, session: Session, state: State, cause: str, now: int, reports: Reports | None = None
+) -> Settled:
     """
     Post the charge of every line and release its hold.
 
     Args:
-        before: The session as the account's sums know it.
-        session: The same with the last reports taken.
+        session: As the account's sums know it.
         state: `CLOSED` after an End, `EXPIRED` when the deadline passed; a client that reports only at the
             end and was heard to start is then charged its whole grant (S8).
+        reports: The last reports, if there are any.
 
     Money: one entry of minus what was not posted yet, none when that is 0; one unit entry per bucket.
     """
-    was_live = before.state in (State.HELD, State.OPEN)
-    assumes = state is State.EXPIRED and session.head.policy.assume_granted and session.state is State.OPEN
-    results = [
-        closed(line, account.buckets, line.granted if assumes else line.used, was_live) for line in session.lines
-    ]
-    kind = "assumed" if state is State.EXPIRED else "correction" if session.revision else "charge"
-    ended = session._replace(
-        state=state,
-        lines=tuple(line for line, _ in results),
-        deadline_us=now,
-        ended_us=now,
-        cause=session.cause or cause,
-        assumed=state is State.EXPIRED,
-        revision=session.revision + 1,
+    if reports is None:
+        reports = Reports(session.lines, session.answered_us, session.implausible, session.reported)
+    was_live = session.state in LIVE
+    is_expired = state is State.EXPIRED
+    assumes = is_expired and session.head.policy.assume_granted and session.state is State.OPEN
+    due_micro = 0
+    lines = []
+    for line in reports.lines:
+        ended, amount = closed(line, account.buckets, line.granted if assumes else line.used, was_live)
+        lines.append(ended)
+        due_micro += amount
+    after = Session(
+        session.head,
+        state,
+        now,
+        tuple(lines),
+        session.aliases,
+        session.seen,
+        session.highest,
+        session.window,
+        session.started_us,
+        reports.answered_us,
+        session.asked_us,
+        now,
+        session.grants,
+        session.revision + 1,
+        session.cause or cause,
+        is_expired,
+        reports.implausible,
+        reports.reported,
     )
-    due = sum([amount for _, amount in results])
-    return _posted(account, before, ended, due, kind, now, live=-1 if was_live else 0)
+    kind = "assumed" if is_expired else "correction" if session.revision else "charge"
+    return _posted(account, session, after, due_micro, kind, now, live=-1 if was_live else 0)
 
 
 def correct(
@@ -67,7 +95,7 @@ def correct(
     """
     lines = session.lines
     notices: tuple[Notice, ...] = (Notice("late"),)
-    for request in requests:
+    for request in placed(lines, requests, event_us, now):
         line = line_of(lines, request)
         if request.usage is None or line is None:
             continue
@@ -104,8 +132,13 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
     """
     key = request.key
     for line in reversed(lines):
-        if line.head.key == key:
+        if line.head.key == key and (not request.at_us or is_in(line, request.at_us)):
             return line
+    if key.service_ids and key.rating_group is not None and not request.wants_quota:
+        # Services of a rating group may draw on a quota another of them was granted (RFC 8506 8.16, A.9).
+        for line in reversed(lines):
+            if line.head.key._replace(service_ids=key.service_ids) == key:
+                return line
     if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
         return lines[0]
     return None

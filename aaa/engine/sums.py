@@ -90,7 +90,8 @@ def posted(account: Account, amount_micro: int, cause: str, ref: str, now: int) 
     balance = account.balance_micro + amount_micro
     number = account.entry_no + 1
     entry = Entry(account.profile.id, number, amount_micro, balance, cause, ref, now)
-    return account._replace(balance_micro=balance, entry_no=number), (entry,)
+    profile, _, accrued, reserved, live, _, buckets = account
+    return Account(profile, balance, accrued, reserved, live, number, buckets), (entry,)
 
 
 def ref_of(session: Session) -> str:

@@ -7,7 +7,7 @@ renewal (S6), or a transfer to another destination (S14).
 
 from __future__ import annotations
 
-from aaa.engine.begin import deadline_of, denial, first_reason, line_head
+from aaa.engine.begin import beyond, deadline_of, denial, first_reason, line_head
 from aaa.engine.identity import known, memory, remembered
 from aaa.engine.limits import refused_account
 from aaa.engine.lines import opened, refill, released, reported
@@ -38,6 +38,7 @@ from aaa.engine.model import (
     Total,
     Update,
 )
+from aaa.engine.periods import change_us, has_periods, joined, opened_in, placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import correct, line_of, overspent
 from aaa.engine.sums import moved
@@ -181,14 +182,14 @@ def _updated(
     lines = session.lines
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()
-    for request in requests:
+    for request in placed(lines, requests, event_us, now):
         line = line_of(lines, request)
         if line is None:
             head = line_head(account, request, tariffs, now)
             if isinstance(head, Reason):
                 told.append(LineDenial(request.key, head))
                 continue
-            line = opened(head)
+            line = opened_in(head, request.at_us or now) if has_periods(head) else opened(head)
             lines = (*lines, line)
         fresh = line
         if request.usage is not None:
@@ -203,6 +204,12 @@ def _updated(
             fresh, line_told = refill(left, fresh, request, policy, sharers, bound, now)
             told.append(line_told)
         lines = replaced(lines, line, fresh)
+        if request.wants_quota and isinstance(line_told, LineGrant):
+            switch_us = change_us(fresh, policy, now)
+            if switch_us:
+                left = moved(account, session.lines, lines)
+                lines, after = beyond(left, lines, fresh, request, policy, switch_us, now)
+                told[-1:] = joined(line_told, after, switch_us, now)
     return lines, tuple(told), notices
 
 

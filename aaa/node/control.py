@@ -13,9 +13,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from aaa.engine.model import Ack, Answer, Command, Kill, Outcome, Session
+from aaa.engine.model import Ack, Adjust, Answer, Command, Kill, Outcome, Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
+from aaa.node.tally import denials
+from aaa.store.generation import raising
 
 PENDING_MAX = 10_000
 
@@ -29,6 +31,8 @@ class NodeControl:
         forget: Called after provisioning, so that caches outside the node are dropped too.
         describe: Adds what the composition root knows to `status`.
         killed: Told about sessions that are to end, once that is durable.
+        credited: Told about accounts that got money, once that is durable.
+        drained: Told when new sessions are to be refused, or taken again.
         questions: What `ask` answers, by name; each runs on the reactor thread.
     """
 
@@ -39,6 +43,8 @@ class NodeControl:
         forget: Callable[[], None],
         describe: Callable[[], dict[str, Any]],
         killed: Callable[[Session], None] = lambda session: None,
+        credited: Callable[[int], None] = lambda account_id: None,
+        drained: Callable[[bool], None] = lambda draining: None,
         questions: Mapping[str, Callable[..., list[dict[str, Any]]]] | None = None,
     ) -> None:
         self._node = node
@@ -46,6 +52,8 @@ class NodeControl:
         self._forget = forget
         self._describe = describe
         self._killed = killed
+        self._credited = credited
+        self._drained = drained
         self._questions = questions or {}
         self._pending = 0
         self._lock = threading.Lock()
@@ -54,18 +62,25 @@ class NodeControl:
         """Submit a command and get its answer as a future."""
 
         def run(future: Future[Answer]) -> None:
-            self._node.submit(command, account_id, lambda answer: self._answered(command, answer, future))
+            def answered(answer: Answer) -> None:
+                future.set_result(answer)
+                self._tell(command, account_id, answer)
+
+            self._node.submit(command, account_id, answered)
             self._node.flush()
 
         return self._in_reactor(run)
 
-    def _answered(self, command: Command, answer: Answer, future: Future[Answer]) -> None:
-        """Hand the answer over; a session that is to end has to be told to its switch."""
-        future.set_result(answer)
-        if isinstance(command, Kill) and isinstance(answer, Ack) and answer.outcome is Outcome.DONE:
+    def _tell(self, command: Command, account_id: int | None, answer: Answer) -> None:
+        """Tell the clients what an order of the operator means for their sessions."""
+        if not isinstance(answer, Ack) or answer.outcome is not Outcome.DONE:
+            return
+        if isinstance(command, Kill):
             session = self._node.cache.find((f"#{answer.session_id}",))
             if session is not None:
                 self._killed(session)
+        elif isinstance(command, Adjust) and account_id is not None and command.amount_micro > 0:
+            self._credited(account_id)
 
     def submit_all(self, commands: Sequence[tuple[Command, int | None]]) -> Future[list[Answer]]:
         """Submit many commands at once: they gather into few batches, and their answers come together."""
@@ -80,6 +95,7 @@ class NodeControl:
                 left -= 1
                 if not left:
                     future.set_result([answer for answer in answers if answer is not None])
+                self._tell(*commands[place], answer)
 
             for place, (command, account_id) in enumerate(commands):
                 self._node.submit(command, account_id, partial(taken, place))
@@ -93,6 +109,8 @@ class NodeControl:
         """Run `work(connection)` in one write transaction, then forget what was cached."""
 
         store = self._node.store
+        if forgets:
+            work = raising(work)
         if store.is_single_writer:
             return self.call(lambda: self._provisioned(store.provision(work), forgets))
         done: Future[Any] = Future()
@@ -116,7 +134,6 @@ class NodeControl:
             node = self._node
             future.set_result(
                 {
-                    **self._describe(),
                     "store_up": node.is_store_up,
                     "draining": node.is_draining,
                     "cached_accounts": len(node.cache.accounts),
@@ -129,7 +146,8 @@ class NodeControl:
                     },
                     "tariffs": node.tariffs.names(),
                     "counters": {f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())}
-                    | node.tally.denials(),
+                    | denials(node.tally.counters),
+                    **self._describe(),
                 }
             )
 
@@ -140,6 +158,7 @@ class NodeControl:
 
         def run(future: Future[None]) -> None:
             self._node.is_draining = draining
+            self._drained(draining)
             future.set_result(None)
 
         return self._in_reactor(run)

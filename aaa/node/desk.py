@@ -16,7 +16,6 @@ from aaa.engine.identity import is_other_call
 from aaa.engine.model import (
     NOTHING,
     Ack,
-    Action,
     Adjust,
     Answer,
     Begin,
@@ -33,7 +32,7 @@ from aaa.engine.model import (
 )
 from aaa.engine.ports import Tariffs
 from aaa.node.cache import Cache
-from aaa.store.batch import NOBODY, Batch, Stage
+from aaa.store.batch import NOBODY, Batch, Before, Stage
 from aaa.store.names import NameFilter
 from aaa.store.port import Wanted
 
@@ -83,7 +82,7 @@ def names_of(command: Command) -> tuple[str, ...]:
     if isinstance(command, (Update, Begin, End)):
         return (command.key, *command.aliases) if command.aliases else (command.key,)
     if isinstance(command, Event):
-        return (command.refunds,) if command.action is Action.REFUND else (command.key,)
+        return (command.refunds or command.key,)
     return () if isinstance(command, Adjust) else (command.key,)
 
 
@@ -112,6 +111,7 @@ class Desk:
         self.tariffs = tariffs
         self.batch: Batch = {}
         self.is_draining = False
+        self.keeps_before = False  # for the outbox
         self.emergency_id: int | None = None
         self._numbers = numbers
         self._number = next(numbers)
@@ -204,6 +204,8 @@ class Desk:
         if changes is NOTHING:
             return
         accounts, session, is_new, entries, units, settles, new_aliases, early_start, unrated, notices = changes
+        if self.keeps_before:
+            self._keep_before(stage, changes)
         for account in accounts:
             cached = self.cache.accounts[account.profile.id]
             stage.account = account
@@ -232,6 +234,17 @@ class Desk:
             self._number = next(self._numbers)
         for notice in notices:
             self._counters[notice.kind, notice.cause] += notice.amount
+
+    def _keep_before(self, stage: Stage, changes: Changes) -> None:
+        """Keep what this batch changes as it was before the batch."""
+        if stage.before is None:
+            stage.before = Before()
+        before = stage.before
+        if before.account is None and stage.account_id:
+            before.account = self.cache.accounts[stage.account_id].account
+        if changes.session is not None:
+            number = changes.session.head.id
+            before.sessions.setdefault(number, self.cache.sessions.get(number))
 
     def _note_start(self, stage: Stage, start: EarlyStart) -> None:
         """Remember a Start that came before its Begin."""

@@ -79,6 +79,7 @@ class LockLane:
         desk = Desk(cache, node.tariffs, node.numbers, node.counters, node.early)
         desk.emergency_id = node.desk.emergency_id
         desk.is_draining = node.desk.is_draining
+        desk.keeps_before = node.desk.keeps_before
         for found in loaded:
             if found.account is not None and found.account.profile.id not in cache.accounts:
                 cache.put_account(found.account, found.version)

@@ -49,6 +49,7 @@ RESTART_REPEAT_US = 60_000_000
 ANSWER_BUDGET_US = 2_000_000
 LOSSES_BEFORE_LOCK = 2
 LOAD_MOST = 512
+NO_KEY = "\x7f"  # no session key begins like this
 
 
 class ChargingNode:
@@ -76,6 +77,7 @@ class ChargingNode:
         self.counters: Counter[tuple[str, str]] = Counter()
         self.tally = Tally()
         self.is_store_up = True
+        self.store_ahead_us = 0  # how far the store's clock is ahead of ours
         self._clock = clock
         self._on_error = on_error
         self.numbers: Iterator[int] = count((number << SESSION_BITS) + 1)
@@ -142,6 +144,43 @@ class ChargingNode:
                 self.cache.put_session(session._replace(deadline_us=now))
         self.counters["nas_restart", ""] += 1
 
+    def learn_epochs(self, epochs: dict[str, tuple[int, int]]) -> None:
+        """Take up restarts of NASes that other nodes were told of: older sessions are theirs no more (S20)."""
+        for identity, (epoch, at_us) in epochs.items():
+            known = self.epoch(identity)
+            if epoch > known:
+                self._epochs[identity] = (epoch, at_us)
+                ended = tuple(f"{identity}|{older}|" for older in range(known, epoch))
+                for session in list(self.cache.sessions.values()):
+                    if session.head.key.startswith(ended):
+                        self._stale(session.head.account_id)
+
+    def restart_peer(self, identity: str, state_id: int) -> None:
+        """
+        A Diameter client says which state it is in: a higher one than before ends its sessions (RFC 6733 8.16).
+
+        The first number ever seen tells nothing.  What another node has seen is asked of the store, so that
+        sessions begun since are spared.
+        """
+        if state_id <= self.epoch(identity):
+            return
+        try:
+            self._epochs.update(self.store.epochs())
+        except StoreUnavailable:
+            return
+        before, now = self.epoch(identity), self._clock()
+        if state_id <= before:
+            return
+        self._epochs[identity] = (state_id, now)
+        prefix = f"{identity}|" if before else NO_KEY
+        stage = self.desk.batch.setdefault(NOBODY, Stage(NOBODY))
+        stage.rarely().restarts.append((identity, state_id, now, prefix))
+        for session in list(self.cache.sessions.values()):
+            if session.head.key.startswith(prefix) and session.deadline_us > now:
+                self.cache.put_session(session._replace(deadline_us=now))
+        self.counters["peer_restart", ""] += 1
+        self.flush()  # before sessions that begin now
+
     def flush(self) -> None:
         """Let the pump work: load what waits, commit what has gathered."""
         if self._is_pumping:
@@ -156,12 +195,17 @@ class ChargingNode:
 
     def sweep(self, most: int = 500) -> None:
         """Expire sessions whose deadline has passed (L7)."""
+        self.tidy()
+        now = self._clock() + self.store_ahead_us  # every node sweeps by one clock (S18)
+        self.store.due(now, most, self._expire)
+
+    def tidy(self) -> None:
+        """Answer those who waited too long, and forget early starts nobody came for."""
         now = self._clock()
         self._expire_waiting(now)
         for key in [key for key, (_, deadline) in self.early.items() if deadline <= now]:
             del self.early[key]
         self.flush()
-        self.store.due(now, most, self._expire)
 
     def _expire(self, due: list[int] | Failed) -> None:
         if not isinstance(due, Failed):

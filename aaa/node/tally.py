@@ -8,7 +8,7 @@ what really happened: grants and denials by service, sessions begun and ended, s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aaa.engine.model import Begin, Command, Denial, Event, Grant, LineGrant, Reason, Session, Update
@@ -91,14 +91,6 @@ class Tally:
         )
         self.refusals.note(refusal)
 
-    def denials(self) -> dict[str, int]:
-        """Denials by reason, as `denied.REASON`."""
-        found: Counter[str] = Counter()
-        for (kind, *labels), count in self.counters.items():
-            if kind == "grants" and labels[1] not in ("granted", "final"):
-                found[f"denied.{labels[1]}"] += count
-        return dict(found)
-
     def _ended(self, session: Session) -> None:
         counters = self.counters
         counters["ended", session.cause or "normal"] += 1
@@ -119,6 +111,15 @@ class Tally:
                 kind = "charged" if entry.amount_micro < 0 else "refunded"
                 counters["charges", service, currency] += 1
                 counters[kind, service, currency] += abs(entry.amount_micro)
+
+
+def denials(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    """Denials by reason, as `denied.REASON`, of a tally's counters."""
+    found: Counter[str] = Counter()
+    for (kind, *labels), count in dict(counters).items():
+        if kind == "grants" and labels[1] not in ("granted", "final"):
+            found[f"denied.{labels[1]}"] += count
+    return dict(found)
 
 
 def service_of(command: Command) -> str:

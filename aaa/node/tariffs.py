@@ -10,6 +10,9 @@ from typing import Protocol
 from rating.loader import load
 from rating.tariff import Tariff
 
+Found = tuple[dict[int, Tariff], list[tuple[str, int, int]]]
+"""Versions that are new, and all activations: tariff, from when, which version."""
+
 
 class TariffSource(Protocol):
     """Where tariff versions come from: a store, or its reporting connection."""
@@ -34,11 +37,19 @@ class TariffBook:
 
     def reload(self) -> None:
         """Take up versions and activations that were added since."""
-        for number, document in self._store.tariff_documents():
-            if number not in self._versions:
-                self._versions[number] = load(document, number)
+        self.take(self.read())
+
+    def read(self) -> Found:
+        """Read what was added since, in any thread; `take` puts it in force."""
+        added = [(number, text) for number, text in self._store.tariff_documents() if number not in self._versions]
+        return {number: load(text, number) for number, text in added}, self._store.activations()
+
+    def take(self, found: Found) -> None:
+        """Put into force what was read."""
+        versions, activations = found
+        self._versions.update(versions)
         self._from, self._in_force = {}, {}
-        for name, active_from, number in self._store.activations():
+        for name, active_from, number in activations:
             self._from.setdefault(name, []).append(active_from)
             self._in_force.setdefault(name, []).append(number)
         self._resolved = {number: self._with_fallbacks(tariff) for number, tariff in self._versions.items()}
@@ -63,7 +74,13 @@ class TariffBook:
         return self._resolved[self._in_force[name][position - 1]] if position else None
 
     def version(self, number: int) -> Tariff | None:
-        """One version by its number, or None."""
+        """
+        One version by its number, or None.
+
+        A session of another node may name a version this one has not heard of: it is in the store then.
+        """
+        if number not in self._versions:
+            self.reload()
         return self._versions.get(number)
 
     def names(self) -> dict[str, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,10 @@ class Sources:
         durations: From datagram to answer, by RADIUS code and result.
         tally: What `aaa.node.tally` counts.
         transactions: How long the store took, by operation.
+        consumers: Who gets events of the outbox; `now_s` tells how old they are.
+        outbox: Deliveries by result and consumer.
+        switches: Orders to switches by result and protocol.
+        bus: Messages between processes by result and kind.
     """
 
     engine: Engine
@@ -73,6 +77,11 @@ class Sources:
     durations: Mapping[tuple[int, str], Histogram] = field(default_factory=dict)
     tally: Counters = field(default_factory=dict)
     transactions: Mapping[str, Histogram] = field(default_factory=dict)
+    consumers: Sequence[str] = ()
+    now_s: Callable[[], float] = lambda: 0.0
+    outbox: Counters = field(default_factory=dict)
+    switches: Counters = field(default_factory=dict)
+    bus: Counters = field(default_factory=dict)
 
 
 class Collector:
@@ -93,6 +102,9 @@ class Collector:
                 yield _counter(name, _HELP[name], (), {(): value})
             else:
                 yield GaugeMetricFamily(name, _HELP.get(name, name), value=value)
+        yield _counter("aaa_outbox_events", "Events by result.", ("result", "consumer"), dict(sources.outbox))
+        yield _counter("aaa_switch_orders", "Orders to switches.", ("result", "protocol"), dict(sources.switches))
+        yield _counter("aaa_bus_messages", "Messages of other nodes.", ("result", "kind"), dict(sources.bus))
         yield _counter("aaa_config_reloads", "Configuration reloads.", ("result",), dict(sources.reloads))
         reloaded = "aaa_config_last_reload_success_timestamp_seconds"
         yield GaugeMetricFamily(reloaded, "When the configuration was last taken up.", value=sources.reloaded_at_s())
@@ -110,6 +122,9 @@ class Collector:
 _HELP = {
     "aaa_reply_cache_entries": "Answers kept for repeats of the same packet.",
     "aaa_reply_cache_evictions": "Answers forgotten before their time because there were too many.",
+    "aaa_workers_serving": "Workers that serve now.",
+    "aaa_redis_up": "Whether the bus between machines is there.",
+    "aaa_clock_offset_seconds": "How far the store's clock is ahead of ours.",
     "aaa_exposure_amount": "Money granted without a covering reservation.",
     "aaa_log_lines_dropped": "Log lines nobody was there to read.",
 }
@@ -133,7 +148,7 @@ def _tally(counters: Counters) -> Iterator[Metric]:
     yield _counter("aaa_sessions_started", "Sessions that began.", ("service",), by_kind["started"])
     yield _counter("aaa_sessions_ended", "Sessions that were settled, by cause.", ("cause",), by_kind["ended"])
     granted, used = by_kind["granted_seconds"], by_kind["used_seconds"]
-    yield _counter("aaa_granted_seconds", "Seconds granted to sessions that ended, overruns too.", ("service",), granted)
+    yield _counter("aaa_granted_seconds", "Seconds granted to ended sessions, overruns too.", ("service",), granted)
     yield _counter("aaa_used_seconds", "Seconds used by sessions that ended.", ("service",), used)
     yield _counter("aaa_charges", "Ledger entries of charges and their corrections.", money, by_kind["charges"])
     yield _counter("aaa_charged_amount", "Money charged.", money, by_kind["charged"])
@@ -202,6 +217,8 @@ def _store(sources: Sources) -> Iterator[Metric]:
     accrued = GaugeMetricFamily("aaa_accrued_amount", "Money used and not posted yet.", labels=["currency"])
     active = GaugeMetricFamily("aaa_sessions_active", "Sessions that hold money.", labels=["service", "protocol"])
     tariffs = GaugeMetricFamily("aaa_tariff_version_info", "Version in force.", labels=["tariff", "version"])
+    pending = GaugeMetricFamily("aaa_outbox_pending", "Events that wait for a consumer.", labels=["consumer"])
+    oldest = GaugeMetricFamily("aaa_outbox_oldest_seconds", "How long the oldest waits.", labels=["consumer"])
     revision: str | None = None
     is_up = True
     try:
@@ -213,10 +230,15 @@ def _store(sources: Sources) -> Iterator[Metric]:
                 active.add_metric([row.service, row.protocol], row.count)
             for name, version in read.in_force(connection):
                 tariffs.add_metric([name, str(version)], 1)
+            waiting = {row.consumer: row for row in read.outbox(connection)}
+            for name in sorted({*waiting, *sources.consumers}):
+                row = waiting.get(name)
+                pending.add_metric([name], row.pending if row else 0)
+                oldest.add_metric([name], max(0.0, sources.now_s() - row.oldest_at / MICRO) if row else 0.0)
         revision = schema.current(sources.engine)
     except StoreUnavailable:
         is_up = False
-    yield from (reserved, accrued, active, tariffs)
+    yield from (reserved, accrued, active, tariffs, pending, oldest)
     yield GaugeMetricFamily("aaa_store_up", "Whether the store answers.", value=float(is_up))
     build = GaugeMetricFamily("aaa_build_info", "What runs.", labels=["version", "python", "schema"])
     build.add_metric([sources.version, platform.python_version(), revision or "unknown"], 1)

@@ -10,12 +10,20 @@ from typing import Any
 from aaa.node.node import ChargingNode
 from aaa.node.refusals import Refusals, newest
 from aaa.ops import logs
+from aaa.radius.server import RadiusServer
 from aaa.radius.trace import Traces, as_documents
 
 Question = Callable[..., list[dict[str, Any]]]
 
 
-def questions(node: ChargingNode, faces: Refusals, traces: Traces) -> dict[str, Question]:
+def questions(node: ChargingNode, radius: RadiusServer | None) -> dict[str, Question]:
+    """Every question by its name, for a process with or without a RADIUS face."""
+    if radius is None:
+        return answers(node, Refusals(), Traces(_unseen))
+    return answers(node, radius.service.refusals, radius.service.traces)
+
+
+def answers(node: ChargingNode, faces: Refusals, traces: Traces) -> dict[str, Question]:
     """
     Every question by its name.
 
@@ -40,3 +48,7 @@ def questions(node: ChargingNode, faces: Refusals, traces: Traces) -> dict[str, 
         return [dict(event) for event in logs.recent()]
 
     return {"log": log, "first_uses": first_uses, "refusals": refusals, "trace": trace, "traces": running}
+
+
+def _unseen(_event: str, **_fields: object) -> None:
+    """There are no packets to trace here."""

@@ -36,7 +36,7 @@ def configuration() -> str:
     parts = [MADE, "# Configuration\n", "Durations are strings with a unit (`30s`, `5m`, `4h`, `7d`).\n"]
     for name, field in Root.model_fields.items():
         section = _model_of(field.annotation)
-        title = f"[[{name}]]" if name in ("nas", "peer", "profile") else f"[{name}]"
+        title = f"[[{name}]]" if name in ("nas", "peer", "profile", "outbox") else f"[{name}]"
         parts.append(f"## `{title}`\n\n{_first_paragraph(section)}\n\n{_keys(section)}\n")
     return "\n".join(parts)
 

@@ -13,7 +13,7 @@ from aaa.config.sections import Log
 from aaa.node.node import ChargingNode
 from aaa.ops import logs
 from aaa.ops.request_log import LineWriter, RequestLog
-from aaa.radius.service import RadiusService
+from aaa.radius.server import RadiusServer
 
 SECONDS_PER_WARNING = 1.0
 KEYS_MAX = 10_000
@@ -27,12 +27,13 @@ class RequestLogging:
         handle: Where lines per request go: standard error, as all lines.
     """
 
-    def __init__(self, log: Log, node: ChargingNode, radius: RadiusService, handle: int | None = None) -> None:
+    def __init__(self, log: Log, node: ChargingNode, radius: RadiusServer | None, handle: int | None = None) -> None:
         self._node = node
         self._writer = LineWriter(sys.stderr.fileno() if handle is None else handle)
         self._writer.start()
-        radius.on_drop = DropWarnings(time.monotonic)
-        radius.traces.emit = _traced
+        if radius is not None:
+            radius.service.on_drop = DropWarnings(time.monotonic)
+            radius.service.traces.emit = _traced
         self.take_up(log)
 
     @property

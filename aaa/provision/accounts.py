@@ -29,6 +29,7 @@ def write_accounts(writer: Writer, accounts: Sequence[AccountTable], first: int,
     for account in accounts:
         if account.id not in stored:
             writer.result.note("created", f"account {account.id}")
+            writer.result.accounts.append(account.id)
         else:
             _change_account(writer, account, stored[account.id])
     ids = {name: row.id for name, row in stored.items()}
@@ -100,3 +101,4 @@ def _change_account(writer: Writer, account: AccountTable, row: Any) -> None:
     changed = written | {"version": db.account.c.version + 1}
     writer.execute(update(db.account).where(db.account.c.id == row.id).values(changed))
     writer.result.note("changed", f"account {account.id} ({', '.join(sorted(written))})")
+    writer.result.accounts.append(account.id)

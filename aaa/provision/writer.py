@@ -41,6 +41,7 @@ class Result:
     unchanged: int = 0
     openings: list[tuple[int, Adjust]] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
+    accounts: list[str] = field(default_factory=list)  # created or changed
 
     def note(self, verb: str, what: str) -> None:
         """Count one object; `verb` is created, changed or unchanged."""

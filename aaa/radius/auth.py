@@ -63,6 +63,10 @@ def rejected(reason: str) -> Verdict:
     return Verdict(Outcome.REJECTED, reason)
 
 
+def _nobody(who: tuple[str, ...]) -> None:
+    """There are no other nodes."""
+
+
 class Authenticator:
     """
     Checks what an Access-Request proves.
@@ -78,6 +82,8 @@ class Authenticator:
         self._opened: dict[str, bytes] = {}
         self._slow_kind = ""  # the last kind of slow hash met: what an unknown user is checked against
         self.guesses = Guesses()
+        self.tell_failure: Callable[[tuple[str, ...]], None] = _nobody
+        """Told who was wrong, so that other nodes may count it too."""
         self.nonces = Nonces(keys)
 
     def has_proof(self, attributes: a.Attributes) -> bool:
@@ -108,7 +114,9 @@ class Authenticator:
 
         def counted(verdict: Verdict) -> None:
             if verdict.outcome is Outcome.REJECTED:
-                self.guesses.failed(_who(nas, attributes), now_us)
+                who = _who(nas, attributes)
+                self.guesses.failed(who, now_us)
+                self.tell_failure(who)
             elif verdict.outcome is Outcome.ACCEPTED and self.guesses.are_any:
                 self.guesses.succeeded(_who(nas, attributes))
             done(verdict)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Denial, Grant, LineGrant, Policy, Update
+from aaa.engine.model import Answer, Denial, Grant, LineGrant, Policy, Session, Update
 from aaa.radius.dynauth import (
     UNSUPPORTED_ATTRIBUTE,
     UNSUPPORTED_EXTENSION,
@@ -63,6 +63,17 @@ class Limits:
         if limits is None or (isinstance(answer, Grant) and _is_used_up(report, answer)):
             self.disconnect(nas, key, aliases, user, request.now_us, _nobody_asked)
             return
+        self._change(nas, key, aliases, user, limits, request.now_us)
+
+    def after_credit(self, nas: Nas, session: Session, answer: Answer, now_us: int) -> None:
+        """Tell the NAS of a longer limit that new money bought; when it bought nothing, nothing changes."""
+        limits = answers.changed(nas, answer) if isinstance(answer, Grant) else None
+        if limits is not None:
+            head = session.head
+            self._change(nas, head.key, session.aliases, head.subscriber, limits, now_us)
+
+    def _change(self, nas: Nas, key: str, aliases: tuple[str, ...], user: str, limits: bytes, now_us: int) -> None:
+        """Send a CoA with these limits, unless the NAS was told the same before."""
         if nas.coa is None or nas.profile.refill != "interim" or self._told.get(key) == limits:
             return  # a client that asks by itself is told when it does
         self._remember(key, limits)
@@ -77,7 +88,7 @@ class Limits:
                 self._told.pop(key, None)
 
         target = Target(nas.coa, nas.secrets[0], names_of(key, aliases, user))
-        self.dynauth.change(target, limits, request.now_us, told)
+        self.dynauth.change(target, limits, now_us, told)
         self.wake()
 
     def disconnect(self, nas: Nas, key: str, aliases: tuple[str, ...], user: str, now_us: int, done: Done) -> None:

@@ -7,12 +7,14 @@ flush, so that what came together is committed together (PERFORMANCE.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from twisted.logger import Logger
 
+from aaa.engine.model import Identity, LineRequest, Session, Update
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
@@ -34,7 +36,6 @@ class Settings:
 
     drain_max: int = DRAIN_MAX
     receive_buffer: int = RECEIVE_BUFFER
-    reuse_port: bool = False
 
 
 def _logged(error: Exception) -> None:
@@ -86,7 +87,12 @@ class RadiusServer:
         return udp + [("tls", (stream.getHost().host, stream.getHost().port)) for stream in self._streams]
 
     def start(
-        self, reactor: Any, auth_addresses: list[str], acct_addresses: list[str], tls_endpoints: Sequence[str] = ()
+        self,
+        reactor: Any,
+        auth_addresses: list[str],
+        acct_addresses: list[str],
+        tls_endpoints: Sequence[str] = (),
+        inherited: Iterable[socket.socket] = (),
     ) -> None:
         """
         Bind and begin to serve.
@@ -94,15 +100,17 @@ class RadiusServer:
         Args:
             auth_addresses, acct_addresses: `host:port` or `[host]:port` each; port 0 takes a free one.
             tls_endpoints: RadSec listeners, as `aaa.radius.radsec.endpoint` reads them.
+            inherited: Bound sockets to serve instead of binding these addresses, in the same order.
 
         Raises:
             ConfigError: An address that cannot be bound; nothing stays bound then.
         """
         self._reactor = reactor
+        given = iter(inherited)
         try:
             for kind, addresses in ((checks.AUTH, auth_addresses), (checks.ACCT, acct_addresses)):
                 for address in addresses:
-                    made = udp.bound(address, self.settings.receive_buffer, self.settings.reuse_port)
+                    made = next(given, None) or udp.bound(address, self.settings.receive_buffer, False)
                     self._ports.append(udp.UdpPort(len(self._ports), kind, made, self._drain))
         except OSError as error:
             self.stop()
@@ -148,6 +156,28 @@ class RadiusServer:
             done(Result(Outcome.NAK))
             return
         self.service.limits.disconnect(nas, key, aliases, subscriber, self.service.node.now_us(), done)
+
+    def extend(self, session: Session) -> bool:
+        """
+        Use new money of its account for a running session, and tell its NAS of the longer limit (CoA).
+
+        Returns:
+            False when the NAS asks by itself, or cannot be told.
+        """
+        nas = self.service.clients.by_name.get(session.head.key.partition("|")[0])
+        if nas is None or nas.coa is None or nas.profile.refill != "interim":
+            return False
+        node = self.service.node
+        now_us = node.now_us()
+        command = Update(
+            key=session.head.key,
+            identity=Identity(f"c{now_us}"),
+            lines=tuple(LineRequest(key=key) for key in dict.fromkeys(line.head.key for line in session.lines)),
+            origin=nas.name,
+        )
+        limits = self.service.limits
+        node.submit(command, None, lambda answer: limits.after_credit(nas, session, answer, node.now_us()))
+        return True
 
     def _drain(self) -> None:
         """

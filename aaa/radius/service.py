@@ -172,21 +172,11 @@ class RadiusService:
             return accounting
         if not accounting:
             return access
-        asking = {self._payer(request) for request in access}
-        starting = {name for request in access for name in _session_ids(request)}
-        first, last = [], []
-        for request in accounting:
-            is_stop = a.number(request.packet.attributes, a.ACCT_STATUS_TYPE) == a.STOP
-            if is_stop and self._payer(request) in asking and starting.isdisjoint(_session_ids(request)):
-                first.append(request)
-            else:
-                last.append(request)
-        stopping = {name for request in first for name in _session_ids(request)}
-        earlier = [request for request in last if not stopping.isdisjoint(_session_ids(request))]
-        if earlier:  # something of those sessions came before their Stop and has to stay there
-            last = [request for request in last if stopping.isdisjoint(_session_ids(request))]
-            first = [request for request in accounting if request not in last]
-        return first + access + last
+        stops = [one for one in accounting if a.number(one.packet.attributes, a.ACCT_STATUS_TYPE) == a.STOP]
+        if stops:
+            asking = {self._payer(request) for request in access}
+            stops = [request for request in stops if self._payer(request) in asking]
+        return _stops_first(access, accounting, stops) if stops else access + accounting
 
     def answer(self, request: Request, code: int, body: bytes, result: str) -> None:
         """Sign and send an answer, and keep it for repeats; one that would be too long is not sent."""
@@ -280,6 +270,15 @@ def _unseen(_event: str, **_fields: object) -> None:
 
 def _untold(_reason: str, _nas: str, _address: str) -> None:
     """Nobody wants to hear of packets that were dropped; they are counted."""
+
+
+def _stops_first(access: list[Request], accounting: list[Request], stops: list[Request]) -> list[Request]:
+    """Put Stops before the Access-Requests, with whatever came of their sessions before them."""
+    starting = {name for request in access for name in _session_ids(request)}
+    first = [request for request in stops if starting.isdisjoint(_session_ids(request))]
+    stopping = {name for request in first for name in _session_ids(request)}
+    first = [one for one in accounting if one in first or not stopping.isdisjoint(_session_ids(one))]
+    return first + access + [request for request in accounting if request not in first]
 
 
 def _session_ids(request: Request) -> list[bytes]:

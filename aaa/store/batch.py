@@ -33,6 +33,16 @@ class Rare:
         self.restarts: list[Row] = []  # identity, epoch, event time, key prefix
 
 
+class Before:
+    """What a batch changes, as it was before the batch: kept only where an outbox tells the difference."""
+
+    __slots__ = ("account", "sessions")
+
+    def __init__(self) -> None:
+        self.account: Account | None = None
+        self.sessions: dict[int, Session | None] = {}
+
+
 class Stage:
     """
     Everything a batch does to one account, and the requests that wait for it.
@@ -44,6 +54,7 @@ class Stage:
     __slots__ = (
         "account",
         "account_id",
+        "before",
         "entries",
         "is_moved",
         "new_sessions",
@@ -65,6 +76,7 @@ class Stage:
         self.settled: dict[int, Session] = {}
         self.entries: list[Entry] = []
         self.rare: Rare | None = None
+        self.before: Before | None = None
 
     def rarely(self) -> Rare:
         """What few decisions move, to be added to."""

@@ -17,6 +17,7 @@ from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.store.batch import Batch
 from aaa.store.names import NameFilter
+from aaa.store.outbox import Consumer
 
 
 class Wanted(NamedTuple):
@@ -61,6 +62,19 @@ class Failed(NamedTuple):
     is_conflict: bool = False
 
 
+class Pulse(NamedTuple):
+    """
+    What a node looks at every second: it differs when another node changed something that is cached.
+
+    `generation` grows with provisioning, `epochs` with every restart of a NAS (S20); `now_us` is the
+    store's clock (S18).
+    """
+
+    generation: int
+    epochs: int
+    now_us: int
+
+
 class Store(Protocol):
     """The part of a store that serves requests; start-up and provisioning use the concrete classes."""
 
@@ -92,11 +106,17 @@ class Store(Protocol):
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
 
+    def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
+        """What tells whether other nodes changed anything, and the store's clock."""
+
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
 
     def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
         """The subscriber of one identity."""
+
+    consumers: tuple[Consumer, ...]
+    """Who wants events: their rows are written with each batch (`aaa.store.outbox`)."""
 
     # Start-up and provisioning: they block, and run before the reactor does or in the thread that asks.
 

@@ -18,11 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import StoreUnavailable
-from aaa.store import tables
+from aaa.store import outbox, tables
 from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import loads, session_from_row
 from aaa.store.link import Link, array
-from aaa.store.port import Committed, Failed, Loaded, Wanted
+from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.postgres_sql import SETTINGS, STATEMENTS
 from aaa.store.profiles import ACCOUNT_COLUMNS, BUCKET_COLUMNS, account_from_row, bucket_from_row, subscriber_from_row
 
@@ -36,7 +36,7 @@ _ACCOUNT = ACCOUNT_COLUMNS.split(", ")
 _BUCKET = BUCKET_COLUMNS.split(", ")
 _SESSION = ("id", "account_id", "key", "origin", "state", "deadline", "head", "body")
 _MAIN = ("commit", "commit_rare", "load")
-_ASIDE = ("due", "live", "purge", "subscriber")
+_ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
 
 class PostgresStore:
@@ -54,6 +54,7 @@ class PostgresStore:
     names = None  # another node may have stored any name at any time
 
     def __init__(self, url: str, reactor: Any) -> None:
+        self.consumers: tuple[outbox.Consumer, ...] = ()
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
         conninfo = conninfo_of(url)
         self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN))
@@ -128,7 +129,7 @@ class PostgresStore:
     def _commit(self, link: Link, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         stages = [batch[number] for number in sorted(batch)]
         checked = {stage.account_id for stage in stages if stage.account_id}
-        name, values = _commit_values(stages, now)
+        name, values = _commit_values(stages, now, outbox.rows(stages, self.consumers, now))
 
         def written(rows: list[Any] | Failed) -> None:
             if isinstance(rows, Failed):
@@ -145,6 +146,14 @@ class PostgresStore:
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
         self._aside.run("live", [], lambda rows: done(rows if isinstance(rows, Failed) else _numbers(rows)[0]))
+
+    def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
+        """What tells whether other nodes changed anything, and the store's clock."""
+
+        def read(rows: list[Any] | Failed) -> None:
+            done(rows if isinstance(rows, Failed) else Pulse(*(int(value) for value in rows[0])))
+
+        self._aside.run("pulse", [], read)
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
@@ -255,7 +264,7 @@ def _columns(rows: list[Row], width: int) -> list[str]:
     return [array(column) for column in zip(*rows, strict=True)] if rows else ["{}"] * width
 
 
-def _commit_values(stages: list[Stage], now: int) -> tuple[str, list[str | None]]:
+def _commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str, list[str | None]]:
     """The statement for a batch and its values, everything sorted by account."""
     moved = [account_update(stage.account, stage.version) for stage in stages if stage.account is not None]
     kept = [(s.account_id, s.version) for s in stages if s.account is None and s.account_id]
@@ -270,7 +279,7 @@ def _commit_values(stages: list[Stage], now: int) -> tuple[str, list[str | None]
         *_columns(_cdrs(stages), 16),
         *_columns(entries, 7),
     ]
-    rare = _rare(stages, now)
+    rare = [*_rare(stages, now), (events, 5)]
     if not any(rows for rows, _ in rare):
         return "commit", values
     for rows, width in rare:

@@ -93,7 +93,10 @@ RARE = (
     + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
     "ee AS (UPDATE session s SET deadline=x.d FROM "
     + _unnest(74, "bigint[], text[]", "d, p")
-    + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p))"
+    + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p)), "
+    "ob AS (INSERT INTO outbox (consumer, kind, at, body) SELECT x.c, x.k, x.t, x.b FROM "
+    + _unnest(76, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
+    + f" WHERE {GATE})"
 )
 WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
 
@@ -131,6 +134,11 @@ SUBSCRIBER = (
     "FROM subscription JOIN account ON account.id = subscription.account_id "
     "WHERE subscription.type=$1::text AND subscription.value=$2::text"
 )
+PULSE = (
+    "SELECT coalesce((SELECT sum(number) FROM generation), 0)::bigint, "
+    "coalesce((SELECT sum(epoch) FROM nas_identity), 0)::bigint, "
+    "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+)
 STATEMENTS = {
     "commit": COMMIT,
     "commit_rare": COMMIT_RARE,
@@ -140,4 +148,5 @@ STATEMENTS = {
     "live": LIVE,
     "purge": PURGE,
     "subscriber": SUBSCRIBER,
+    "pulse": PULSE,
 }

@@ -180,6 +180,13 @@ def cdrs(
     return _page(connection, query, limit)
 
 
+def outbox(connection: Connection) -> Rows:
+    """Per consumer: events that wait, and when the oldest of them happened."""
+    table = db.outbox
+    query = select(table.c.consumer, func.count().label("pending"), func.min(table.c.at).label("oldest_at"))
+    return connection.execute(query.where(table.c.state == 0).group_by(table.c.consumer)).all()
+
+
 def nas(connection: Connection) -> Rows:
     """The RADIUS clients that were provisioned."""
     return connection.execute(select(db.nas).order_by(db.nas.c.name)).all()

@@ -22,10 +22,11 @@ from sqlalchemy.pool import StaticPool
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
+from aaa.store import outbox
 from aaa.store.batch import Batch, Rare, Row, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import SESSION_COLUMNS, session_from_row
 from aaa.store.names import NameFilter
-from aaa.store.port import Committed, Failed, Loaded, Wanted
+from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.profiles import (
     ACCOUNT_COLUMNS,
     BUCKET_COLUMNS,
@@ -34,47 +35,21 @@ from aaa.store.profiles import (
     bucket_from_row,
     subscriber_from_row,
 )
-
-UPDATE_ACCOUNT = (
-    "UPDATE account SET balance=?, accrued=?, reserved=?, live_sessions=?, entry_no=?, version=version+1 "
-    "WHERE id=? AND version=?"
-)
-UPDATE_BUCKET = "UPDATE bucket SET amount=?, reserved=? WHERE id=?"
-INSERT_SESSION = (
-    "INSERT INTO session (id, account_id, key, origin, state, deadline, accrued, reserved, head, body) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?)"
-)
-UPDATE_SESSION = "UPDATE session SET state=?, deadline=?, accrued=?, reserved=?, body=? WHERE id=?"
-INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
-INSERT_CDR = (
-    "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "
-    "assumed, implausible, reported, head, lines) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
-    "ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, ended_at=excluded.ended_at, used=excluded.used, "
-    "amount=excluded.amount, cause=excluded.cause, assumed=excluded.assumed, implausible=excluded.implausible, "
-    "reported=excluded.reported, lines=excluded.lines"
-)
-INSERT_ENTRY = (
-    "INSERT INTO ledger_entry (account_id, entry_no, amount, balance_after, cause, ref, at) VALUES (?,?,?,?,?,?,?)"
-)
-INSERT_UNITS = "INSERT INTO unit_entry (bucket_id, session_id, revision, units, at) VALUES (?,?,?,?,?)"
-INSERT_EARLY = (
-    "INSERT INTO early_start (key, started_at, deadline) VALUES (?,?,?) ON CONFLICT (key) DO UPDATE "
-    "SET deadline=excluded.deadline"
-)
-INSERT_MOVEMENT = "INSERT INTO idempotency (key, digest, result, at) VALUES (?,?,?,?)"
-UPSERT_EPOCH = (
-    "INSERT INTO nas_identity (identity, epoch, restarted_at) VALUES (?,?,?) ON CONFLICT (identity) DO UPDATE "
-    "SET epoch=excluded.epoch, restarted_at=excluded.restarted_at"
-)
-END_EPOCH = "UPDATE session SET deadline=? WHERE state IN (0, 1) AND key >= ? AND key < ?"
-
-PRAGMAS = (
-    "PRAGMA journal_mode=WAL",
-    "PRAGMA synchronous=FULL",
-    "PRAGMA wal_autocheckpoint=4000",
-    "PRAGMA busy_timeout=5000",
-    "PRAGMA cache_size=-65536",
-    "PRAGMA temp_store=MEMORY",
+from aaa.store.sqlite_sql import (
+    END_EPOCH,
+    INSERT_ALIAS,
+    INSERT_CDR,
+    INSERT_EARLY,
+    INSERT_ENTRY,
+    INSERT_EVENT,
+    INSERT_MOVEMENT,
+    INSERT_SESSION,
+    INSERT_UNITS,
+    PRAGMAS,
+    UPDATE_ACCOUNT,
+    UPDATE_BUCKET,
+    UPDATE_SESSION,
+    UPSERT_EPOCH,
 )
 
 
@@ -90,6 +65,7 @@ class SqliteStore:
     is_single_writer = True
 
     def __init__(self, url: str) -> None:
+        self.consumers: tuple[outbox.Consumer, ...] = ()
         self.path = make_url(url).database or ""
         self._lock = lock(self.path + ".lock")
         try:
@@ -290,6 +266,8 @@ class SqliteStore:
                 rare.append(stage.rare)
                 cdrs += [unrated_row(number, record) for number, record in stage.rare.unrated]
         parts = [(INSERT_SESSION, inserts), (UPDATE_SESSION, updates), (INSERT_CDR, cdrs), (INSERT_ENTRY, entries)]
+        if self.consumers:
+            parts.append((INSERT_EVENT, [row[1:] for row in outbox.rows(batch.values(), self.consumers, now)]))
         return accounts, parts + self._rare_rows(rare, now) if rare else parts
 
     def _rare_rows(self, rare: list[Rare], now: int) -> list[tuple[str, list[Row]]]:
@@ -322,6 +300,10 @@ class SqliteStore:
     def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """See `load_locked`."""
         raise InvariantBroken("the embedded store has one writer and no lock lane")
+
+    def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
+        """Nobody else writes the file, so nobody asks."""
+        raise InvariantBroken("the embedded store has one writer and nothing to watch")
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""

@@ -296,3 +296,31 @@ node = Table(
     Column("name", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
 )
+
+generation = Table(
+    "generation",
+    metadata,
+    Column("scope", Text, primary_key=True),
+    Column("number", BigInteger, nullable=False),  # grows with every provisioning transaction: look again
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("consumer", Text, nullable=False),  # one row for each that wants the event
+    Column("kind", Text, nullable=False),  # session.started | session.settled | balance.low | ...
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Column("state", SmallInteger, nullable=False, server_default="0"),  # 0 pending, 1 delivered, 2 given up
+    Index("ix_outbox_consumer_state_id", "consumer", "state", "id"),
+    Index("ix_outbox_at", "at"),
+)
+
+outbox_lease = Table(
+    "outbox_lease",
+    metadata,
+    Column("consumer", Text, primary_key=True),
+    Column("owner", Text, nullable=False),  # the node that delivers now
+    Column("until", BigInteger, nullable=False),
+)

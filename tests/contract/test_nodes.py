@@ -6,9 +6,13 @@ from __future__ import annotations
 
 import random
 
+from sqlalchemy import Connection, insert
+
 from aaa.engine.model import Adjust, Denial, Grant, Outcome, Policy, Reason
+from aaa.store import tables
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access, stop
+from tests.support.tariffs import document, flat
 from tests.support.world import told
 
 
@@ -36,6 +40,25 @@ def test_a_stale_node_is_corrected_before_it_answers(shared: Bench) -> None:
 
     assert isinstance(denied, Denial)
     assert 20 == told(granted)
+
+
+def test_a_session_priced_by_a_tariff_this_node_has_not_heard_of_goes_on(shared: Bench) -> None:
+    """Another node activated a version and began a session with it; this one started before that."""
+    shared.prepare({"alice": "1.00"})
+    two = shared.node()
+    newer = {"tariff": "t", "document": document(flat("1.20")).to_json(), "digest": "2", "created_at": 0}
+
+    def activate(connection: Connection) -> None:
+        number = connection.execute(insert(tables.tariff_version).values(newer)).inserted_primary_key[0]
+        row = {"tariff": "t", "active_from": 1, "version_id": number, "created_at": 0}
+        connection.execute(insert(tables.tariff_activation).values(row))
+
+    shared.stores[0].provision(activate)
+    one = shared.node()
+    shared.run(one, (access("s1", policy=Policy(quantum="fixed", quantum_fixed=10)), 1))
+    shared.run(two, (stop("s1", 10), 1))
+
+    assert sums(shared)[0] == 800_000
 
 
 def test_two_nodes_never_grant_the_same_money(shared: Bench) -> None:

@@ -1,5 +1,5 @@
 """
-Calls in flight against a running server, and the rows that its answers promised.
+Calls whose requests are repeated until they are answered, and the proof that every answer has its row.
 """
 
 from __future__ import annotations
@@ -7,6 +7,7 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tests.support.process import Aaad
@@ -56,11 +57,18 @@ class Call:
 
 
 class Load:
-    """Calls in flight over UDP, each with one socket and at most one outstanding request."""
+    """
+    Calls in flight over UDP, each with one socket and at most one outstanding request.
 
-    def __init__(self, server: Aaad, calls: int) -> None:
+    Args:
+        sources: Addresses of the switches they come from.
+    """
+
+    def __init__(self, server: Aaad, calls: int, sources: Sequence[str] = ("127.0.0.1",)) -> None:
         self.server = server
         self.sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(calls)]
+        for number, each in enumerate(self.sockets):
+            each.bind((sources[number % len(sources)], 0))
         self.active: dict[socket.socket, Call] = {}
         self.over: list[Call] = []
         self.begun = 0

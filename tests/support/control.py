@@ -16,7 +16,7 @@ from aaa.node.control import NodeControl
 from aaa.node.node import ChargingNode
 from aaa.node.refusals import Refusals
 from aaa.node.tariffs import TariffBook
-from aaa.ops.questions import questions
+from aaa.ops.questions import answers
 from aaa.radius.clients import nas_from
 from aaa.radius.trace import Traces
 from aaa.store import schema
@@ -69,13 +69,14 @@ class World:
             self.store, TariffBook(self.store), lambda: self.now_us, 1, on_error=self.errors.append
         )
         self.reactor = ThreadPoolExecutor(1)
+        self.described: dict[str, object] = {"listeners": []}
         self.traces = Traces(lambda event, **fields: None)
         control = NodeControl(
             self.node,
             self.reactor.submit,
             lambda: None,
-            lambda: {"listeners": []},
-            questions=questions(self.node, Refusals(), self.traces),
+            lambda: self.described,
+            questions=answers(self.node, Refusals(), self.traces),
         )
         self.context = ApiContext(
             config,

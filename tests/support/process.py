@@ -15,14 +15,17 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from aaa.keys import Keys
 from aaa.store import schema
 
 START_TIMEOUT_S = 30.0
-LISTENING = re.compile(r"radius (auth|acct) on ([^ ]+):(\d+)")
+LISTENING = re.compile(r"(?:radius )?(auth|acct|diameter) on ([^ ]+):(\d+)")
 
 NAS = """
 [[nas]]
@@ -52,20 +55,30 @@ class Aaad:
     Args:
         config: TOML appended to the skeleton (store, sockets, key); clients and charging belong here.
         url: Another store than a SQLite file of its own.
+        arguments: More of the command line, such as `--workers 2`.
+        node: Its name among the nodes of one store.
     """
 
-    def __init__(self, directory: Path, config: str = NAS, url: str | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: str = NAS,
+        url: str | None = None,
+        arguments: Sequence[str] = (),
+        node: str = "test-1",
+    ) -> None:
         self.directory = directory
         self.config = directory / "aaa.toml"
         self.socket = str(directory / "s")
         self.database = directory / "aaa.db"
         self.url = url or f"sqlite:///{self.database}"
         self.ports: dict[str, int] = {}
+        self._arguments = list(arguments)
         self._process: subprocess.Popen[bytes] | None = None
         directory.mkdir(parents=True, exist_ok=True)
         Keys.create(directory / "server.key")
         self.config.write_text(
-            f'[server]\nnode = "test-1"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
+            f'[server]\nnode = "{node}"\nkey_file = "{directory}/server.key"\ndrain_timeout = "1s"\n'
             f'[store]\nurl = "{self.url}"\n'
             f'[radius]\nauth = ["127.0.0.1:0"]\nacct = ["127.0.0.1:0"]\n'
             f'[api]\nsocket = "{self.socket}"\n{config}'
@@ -85,7 +98,7 @@ class Aaad:
                 text = text.replace(f'{kind} = ["127.0.0.1:0"]', f'{kind} = ["127.0.0.1:{port}"]')
             self.config.write_text(text)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "aaa", "--config", str(self.config)],
+            [sys.executable, "-m", "aaa", "--config", str(self.config), *self._arguments],
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],
@@ -187,6 +200,9 @@ class Aaad:
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """Read the database beside the server."""
+        if not self.url.startswith("sqlite"):
+            with psycopg.connect(self.url.replace("+psycopg", "")) as beside:
+                return beside.execute(sql.encode(), values or None).fetchall()
         connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
         try:
             return connection.execute(sql, values).fetchall()

@@ -32,8 +32,28 @@ def test_ready_only_when_every_check_holds(world: World):
     after = world.api.get("/readyz", params={"verbose": True})
 
     assert (503, ["tariff"]) == (before.status_code, [check["name"] for check in before.json()["checks"]])
-    assert (200, 6) == (after.status_code, len(after.json()["checks"]))
+    assert (200, 8) == (after.status_code, len(after.json()["checks"]))
     assert 200 == world.api.get("/livez").status_code
+
+
+@pytest.mark.parametrize(
+    ("said", "failed"),
+    [
+        ({"clock_offset_us": -2_000_001}, "clock"),
+        ({"clock_offset_us": 2_000_000}, None),
+        ({"workers": [{"serving": False}, {"serving": False}]}, "workers"),
+        ({"workers": [{"serving": False}, {"serving": True}]}, None),
+        ({"listeners_wanted": 1}, "listeners"),
+    ],
+)
+def test_a_wrong_clock_and_dead_workers_are_not_ready(world: World, said: dict, failed: str | None):
+    """Above 2 s from the store's clock nothing is served (S18); one worker of several is enough to be asked."""
+    world.apply()
+    world.described |= said
+    answer = world.api.get("/readyz")
+
+    assert [failed] * bool(failed) == [check["name"] for check in answer.json()["checks"]]
+    assert (503 if failed else 200) == answer.status_code
 
 
 def test_draining_is_not_ready(world: World):

@@ -16,8 +16,12 @@ from aaa.diameter.dictionary import BY_NAME, DEFINITIONS, NUMBERS
 from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer, peer_from
 from aaa.diameter.service import DiameterService, InOrder
+from aaa.engine.model import LIVE, Answer, Command
+from aaa.node.control import NodeControl
 from aaa.node.directory import StoreDirectory
 from aaa.store import tables
+from aaa.store.read import open_reader
+from aaa.store.verify import verify_range
 from tests.support.stores import Clock, Server, prepared
 
 US = Identity("ocs.prepaid.example", "prepaid.example")
@@ -26,7 +30,9 @@ ENUMS = {
     "INITIAL_REQUEST": 1, "UPDATE_REQUEST": 2, "TERMINATION_REQUEST": 3, "EVENT_REQUEST": 4,
     "END_USER_E164": 0, "END_USER_IMSI": 1, "DIRECT_DEBITING": 0, "REFUND_ACCOUNT": 1, "CHECK_BALANCE": 2,
     "PRICE_ENQUIRY": 3, "DIAMETER_LOGOUT": 1, "ORIGINATING_ROLE": 0, "AS": 6, "THRESHOLD": 0, "QHT": 1, "FINAL": 2,
-    "QUOTA_EXHAUSTED": 3, "FORCED_REAUTHORISATION": 7,
+    "QUOTA_EXHAUSTED": 3, "FORCED_REAUTHORISATION": 7, "VALIDITY_TIME": 4, "MULTIPLE_SERVICES_SUPPORTED": 1,
+    "TERMINATE": 0, "REDIRECT": 1, "RESTRICT_ACCESS": 2, "URL": 2, "SIP_URI": 3, "NOT-APPLICABLE": 0, "YES": 1,
+    "UNIT_BEFORE_TARIFF_CHANGE": 0, "UNIT_AFTER_TARIFF_CHANGE": 1, "DIAMETER_ADMINISTRATIVE": 4, "AUTHORIZE_ONLY": 0,
 }  # fmt: skip
 TARIFF = """[[tariff]]
 name = "t"
@@ -141,6 +147,22 @@ class Ocs:
         directory = StoreDirectory(self.server.store, self.clock, self.server.node.flush)
         self.errors: list[Exception] = []
         self.service = DiameterService(self.server.node, directory, US, self.contexts, self.errors.append)
+        self._control = NodeControl(
+            self.server.node,
+            lambda work: work(),
+            directory.forget,
+            dict,
+            lambda session: self.service.abort(session.head.key),
+            self._credited,
+        )
+
+    def _credited(self, account_id: int) -> None:
+        """As the server does for sessions that were told of the end of their money."""
+        cache = self.server.node.cache
+        for number in sorted(cache.accounts[account_id].sessions):
+            session = cache.sessions[number]
+            if session.state in LIVE and any(line.is_final for line in session.lines):
+                self.service.reauthorize(session.head.key)
 
     def restart(self) -> None:
         """End the process and start another on the same store."""
@@ -157,6 +179,10 @@ class Ocs:
         assert not self.server.errors, self.server.errors
         return [codec.decode(data) for data in sent]
 
+    def order(self, order: Command, account_id: int | None = None) -> Answer:
+        """What the operator orders, as the control API does it."""
+        return self._control.submit(order, account_id).result(1)
+
     def send(self, data: bytes, link: FakeLink | None = None) -> dict[str, Any]:
         (answer,) = self.send_all(data, link=link)
         return read(answer)
@@ -165,6 +191,12 @@ class Ocs:
         columns = tables.account.c
         with_name = tables.account.select().where(columns.name == name)
         return self.server.store.provision(lambda connection: dict(connection.execute(with_name).mappings().one()))
+
+    def mismatches(self) -> int:
+        """What `ledger verify` finds."""
+        reader = open_reader(self.url)
+        with reader.connect() as connection:
+            return len(verify_range(connection, 0, 100).mismatches)
 
     def available(self, name: str) -> int:
         row = self.account(name)

@@ -46,7 +46,8 @@ def test_a_context_is_known_by_its_specification(context, service):
 
 def test_a_session_is_named_by_its_host_and_id_also_with_bars_in_it():
     request = read(codec.decode(ccr("INITIAL_REQUEST", 0, session="a|b;1")))
-    assert session_of(session_key(request) + "|~77") == (CLIENT, "a|b;1")
+    assert session_of(session_key(request) + "|~77") == (CLIENT, "a|b;1", None)
+    assert session_of(session_key(request) + "|~s5|~77") == (CLIENT, "a|b;1", 5)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ Requests that were made before, and calls that only look like another.
 from __future__ import annotations
 
 from aaa.engine.identity import is_other_call, known, remembered
-from aaa.engine.model import Ack, Identity, Outcome, Policy
+from aaa.engine.model import Ack, Begin, Denial, Expire, Identity, LineRequest, Outcome, Policy, Reason
 from tests.support.world import World
 
 
@@ -63,3 +63,17 @@ def test_a_number_older_than_the_window_moves_nothing() -> None:
     session = numbered(World(), 0, 100)
 
     assert known(session, Identity("20", "d", 20), 0).answer.outcome is Outcome.REPEAT  # type: ignore[union-attr,arg-type]
+
+
+def test_an_ended_call_gives_its_grant_again_only_to_the_very_same_request() -> None:
+    """What the old answer granted is no longer held: a client that asks anew must not go on with it (L1)."""
+    world = World()
+    world.add_account("alice", "1.00")
+    key = "nas|x|0|s:uuid-1"
+    asked = Begin(key, Identity("b", "one"), Policy("fixed"), (LineRequest(destination="4420"),), "nas")
+    grant = world.run(asked, "alice")
+    world.run(Expire(key), None)
+
+    assert world.run(asked, "alice") == grant
+    again = world.run(asked._replace(identity=Identity("b", "two")), "alice")
+    assert isinstance(again, Denial) and again.reason is Reason.SESSION_CLOSED

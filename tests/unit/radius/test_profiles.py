@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import ChargeKey, Denial, Grant, LineDenial, LineGrant, Reason, Total
+from aaa.engine.model import ChargeKey, Denial, Grant, Identity, LineDenial, LineGrant, Reason, Total
 from aaa.radius import attributes as a
 from aaa.radius.profiles import access, accounting, answers
 from aaa.radius.profiles.shipped import SHIPPED
@@ -122,7 +122,7 @@ def test_numbers_are_normalised_by_the_clients_plan_and_kept_as_received():
     """S22."""
     entry = nas(numbers={"country": "49", "international": ["00"], "national": "0"})
     ask = access.read(entry, text(called="004420", calling="0301"), AUTHENTICATOR)
-    begin = access.begin(ask, entry, ("k", "l"), None, "alice")
+    begin = access.begin(ask, entry, ("k", "l"), Identity("b"), "alice")
 
     assert (begin.lines[0].destination, begin.lines[0].received, begin.caller) == ("4420", "004420", "49301")
     assert (begin.key, begin.aliases, begin.origin, begin.subscriber) == ("k", ("l",), "nas1", "alice")

@@ -183,7 +183,7 @@ def test_tables_share_their_prefixes():
     """Two large tables over the same prefixes use one index, and keep their own answers."""
     prefixes = [str(number) for number in range(1_000, 3_000)]
     one = PrefixTable(prefixes, [7] * 2_000, [0] * 2_000)
-    other = PrefixTable(prefixes[:1_500], range(70_000, 71_500), [0] * 1_500)
+    other = PrefixTable(prefixes[:1_500], list(range(70_000, 71_500)), [0] * 1_500)
 
     assert one._index is other._index
     assert one.rate_set(one.match("1500123")) == 7

@@ -104,6 +104,12 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_early_start_deadline"), ["deadline"], unique=False)
 
     op.create_table(
+        "generation",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_generation")),
+    )
+    op.create_table(
         "idempotency",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
@@ -144,6 +150,27 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_node")),
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("consumer", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.SmallInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
+    )
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.create_index("ix_outbox_at", ["at"], unique=False)
+        batch_op.create_index("ix_outbox_consumer_state_id", ["consumer", "state", "id"], unique=False)
+
+    op.create_table(
+        "outbox_lease",
+        sa.Column("consumer", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("consumer", name=op.f("pk_outbox_lease")),
     )
     op.create_table(
         "peer",
@@ -314,11 +341,18 @@ def downgrade() -> None:
 
     op.drop_table("session")
     op.drop_table("peer")
+    op.drop_table("outbox_lease")
+    with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.drop_index("ix_outbox_consumer_state_id")
+        batch_op.drop_index("ix_outbox_at")
+
+    op.drop_table("outbox")
     op.drop_table("node")
     op.drop_table("nas_identity")
     op.drop_table("nas")
     op.drop_table("ledger_entry")
     op.drop_table("idempotency")
+    op.drop_table("generation")
     with op.batch_alter_table("early_start", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_early_start_deadline"))
 

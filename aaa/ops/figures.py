@@ -1,0 +1,112 @@
+"""
+The figures of one process, as they travel from a worker to its parent, and their sum.
+
+Counters and histograms of all workers add up.  What a worker had counted when it died is kept, so that a sum never
+goes back; what it had not told yet, a second's worth at most, is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from aaa.ops.histogram import Histogram
+
+Counters = Mapping[tuple[str, ...], int]
+Told = dict[str, Any]
+
+
+def told(counters: Mapping[str, Counters], histograms: Mapping[str, Histogram], gauges: Mapping[str, float]) -> Told:
+    """Figures as JSON takes them."""
+    return {
+        "counters": {name: [[*key, count] for key, count in list(these.items())] for name, these in counters.items()},
+        "histograms": {
+            name: [list(histogram.bounds), list(histogram.counts), histogram.total]
+            for name, histogram in histograms.items()
+        },
+        "gauges": dict(gauges),
+    }
+
+
+class Summed(Mapping[tuple[str, ...], int]):
+    """Counters that are replaced as a whole, so that another thread may read them at any moment."""
+
+    def __init__(self) -> None:
+        self._now: Counters = {}
+
+    def replace(self, counters: Counters) -> None:
+        """Show these from now on."""
+        self._now = counters
+
+    def __getitem__(self, key: tuple[str, ...]) -> int:
+        return self._now.get(key, 0)
+
+    def __iter__(self) -> Iterator[tuple[str, ...]]:
+        return iter(self._now)
+
+    def __len__(self) -> int:
+        return len(self._now)
+
+
+class Total:
+    """
+    The sum over workers.
+
+    Args:
+        counters, histograms: The names that are summed.
+    """
+
+    def __init__(self, counters: tuple[str, ...], histograms: tuple[str, ...]) -> None:
+        self.counters = {name: Summed() for name in counters}
+        self.histograms = {name: Histogram() for name in histograms}
+        self._ended: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in counters}
+        self._ended_histograms = {name: Histogram() for name in histograms}
+        self._living: dict[int, Told] = {}
+
+    def heard(self, worker: int, figures: Told) -> None:
+        """Take what a worker counts now."""
+        self._living[worker] = figures
+        self._sum()
+
+    def ended(self, worker: int) -> None:
+        """A worker is gone: keep what it had counted; its successor begins at nothing."""
+        figures = self._living.pop(worker, None)
+        if figures is not None:
+            for name, counter in self._ended.items():
+                _add(counter, figures["counters"].get(name, ()))
+            for name, histogram in self._ended_histograms.items():
+                _add_histogram(histogram, figures["histograms"].get(name))
+        self._sum()
+
+    def gauges(self) -> dict[str, float]:
+        """The gauges of all workers, summed."""
+        summed: Counter[str] = Counter()
+        for figures in list(self._living.values()):
+            for name, value in figures["gauges"].items():
+                summed[name] += value
+        return dict(summed)
+
+    def _sum(self) -> None:
+        for name, summed in self.counters.items():
+            counter = Counter(self._ended[name])
+            for figures in self._living.values():
+                _add(counter, figures["counters"].get(name, ()))
+            summed.replace(counter)
+        for name, histogram in self.histograms.items():
+            fresh = Histogram(histogram.bounds)
+            fresh.counts, fresh.total = list(self._ended_histograms[name].counts), self._ended_histograms[name].total
+            for figures in self._living.values():
+                _add_histogram(fresh, figures["histograms"].get(name))
+            histogram.counts, histogram.total = fresh.counts, fresh.total
+
+
+def _add(counter: Counter[tuple[str, ...]], rows: Any) -> None:
+    for *key, count in rows:
+        counter[tuple(key)] += count
+
+
+def _add_histogram(histogram: Histogram, row: Any) -> None:
+    if row is not None and tuple(row[0]) == histogram.bounds:
+        histogram.counts = [mine + its for mine, its in zip(histogram.counts, row[1], strict=True)]
+        histogram.total += row[2]

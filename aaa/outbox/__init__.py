@@ -1,0 +1,3 @@
+"""
+Delivery of the outbox: events that were written with what they tell go to files, webhooks and streams.
+"""

@@ -1,0 +1,179 @@
+"""
+What a process tells of itself: figures for the metrics, the status, and its parent.
+
+A parent shows the sum over its workers and itself; a worker shows nothing and tells its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any
+
+from aaa.api.shapes import instant
+from aaa.config import Config
+from aaa.faces import Faces, listeners_of
+from aaa.neighbours import Neighbours
+from aaa.node.clock import system_clock
+from aaa.node.node import ChargingNode
+from aaa.node.tally import denials
+from aaa.ops.figures import told
+from aaa.ops.listener import LagProbe
+from aaa.ops.metrics import Sources
+from aaa.ops.request_logging import RequestLogging
+from aaa.outbox.courier import Courier
+from aaa.part import Part
+from aaa.store.read import open_reader
+from aaa.switches import Switches
+from aaa.watch import Watch
+
+ERRORS_KEPT = 10
+PARENT = -1  # the parent's place among the figures of its workers
+
+
+class Report:
+    """
+    The figures and the last errors of one process.
+
+    Args:
+        version: The release that runs.
+    """
+
+    def __init__(self, config: Config, part: Part, version: str, reactor: Any) -> None:
+        self.config = config
+        self.reloads: Counter[tuple[str, ...]] = Counter()
+        self.lag = LagProbe(reactor)
+        self._part = part
+        self._version = version
+        self._errors: deque[str] = deque(maxlen=ERRORS_KEPT)
+        self._started_us = system_clock()
+        self._reloaded_at_s = self._started_us / 1e6
+
+    def of(
+        self,
+        node: ChargingNode,
+        faces: Faces,
+        watch: Watch,
+        switches: Switches,
+        neighbours: Neighbours,
+        courier: Courier | None,
+        logging: RequestLogging,
+    ) -> None:
+        """Report of these."""
+        self._faces, self._watch, self._neighbours = faces, watch, neighbours
+        self._transactions = node.tally.transactions
+        self._logging = logging
+        self._own: dict[str, Mapping[Any, int]] = {
+            "node": node.counters,
+            "tally": node.tally.counters,
+            "radius": faces.radius_counters,
+            "diameter": faces.diameter_counters,
+            "switches": switches.counters,
+            "bus": neighbours.hub.counters,
+            "outbox": {} if courier is None else courier.counters,
+        }
+
+    def reloaded(self, is_taken: bool) -> None:
+        """A configuration was taken up, or rejected."""
+        self.reloads["ok" if is_taken else "rejected",] += 1
+        if is_taken:
+            self._reloaded_at_s = system_clock() / 1e6
+
+    def failed(self, error: Exception) -> None:
+        """Something raised that nobody expected to."""
+        self.problem(f"{type(error).__name__}: {error}")
+        traceback.print_exception(error, limit=-8)
+
+    def problem(self, text: str) -> None:
+        """Say what an operator has to know, here and in the status."""
+        worker = self._part.inherited
+        self._errors.append(text)
+        sys.stderr.write(f"aaad: {'' if worker is None else f'worker {worker.index}: '}{text}\n")
+
+    def tell(self) -> None:
+        """Tell the parent, or, as a parent, add the own figures to those of the workers."""
+        figures = told(self._own, {"lag": self.lag.histogram, **self._transactions}, {})
+        if self._neighbours.group is not None:
+            self._neighbours.group.total.heard(PARENT, figures)
+        else:
+            self._neighbours.tell_figures(figures)
+
+    def sources(self) -> Sources:
+        """Where the metrics read."""
+        total = self._neighbours.group.total if self._neighbours.group is not None else None
+        counters: Any = total.counters if total is not None else self._own
+        return Sources(
+            engine=open_reader(self.config.store.url),
+            version=self._version,
+            node=counters["node"],
+            radius=counters["radius"],
+            gauges=self._gauges,
+            reloads=self.reloads,
+            reloaded_at_s=lambda: self._reloaded_at_s,
+            lag=total.histograms["lag"] if total is not None else self.lag.histogram,
+            consumers=[table.name for table in self.config.outbox],
+            now_s=lambda: system_clock() / 1e6,
+            outbox=counters["outbox"],
+            switches=counters["switches"],
+            bus=counters["bus"],
+            tally=counters["tally"],
+            transactions=self._transactions
+            if total is None
+            else {name: total.histograms[name] for name in self._transactions},
+            durations={} if self._faces.radius is None else self._faces.radius.service.durations,
+        )
+
+    def listeners(self) -> list[str]:
+        """What is served, by this process or by its workers."""
+        group = self._neighbours.group
+        return self._faces.listeners if group is None else group.listeners
+
+    def describe(self) -> dict[str, Any]:
+        """The composition's part of the status."""
+        group = self._neighbours.group
+        counters: Any = self._own if group is None else group.total.counters
+        radius = self._faces.radius
+        return {
+            "version": self._version,
+            "node": self.config.server.node,
+            "pid": os.getpid(),
+            "role": self._part.role,
+            "uptime_s": (system_clock() - self._started_us) // 1_000_000,
+            "config_digest": self.config.digest,
+            "config_loaded_at": instant(int(self._reloaded_at_s * 1e6)),
+            "nas_last_seen": {} if radius is None else _instants(radius.service.last_seen),
+            "log_lines_dropped": self._logging.dropped,
+            "listeners": self.listeners(),
+            "listeners_wanted": listeners_of(self.config, self._part.role),
+            "clock_offset_us": self._watch.offset_us,
+            "radius": _named(counters["radius"]),
+            "counters": _named(counters["node"]) | denials(counters["tally"]),
+            "switches": _named(counters["switches"]),
+            "outbox": _named(counters["outbox"]),
+            **self._neighbours.describe(),
+            "errors": list(self._errors),
+        }
+
+    def _gauges(self) -> dict[str, float]:
+        gauges = {
+            **self._neighbours.gauges(),
+            "aaa_clock_offset_seconds": self._watch.offset_us / 1e6,
+            "aaa_exposure_amount": 0.0,  # nothing is granted without a reservation
+            "aaa_log_lines_dropped": self._logging.dropped,
+        }
+        if self._faces.radius is not None:
+            dedup = self._faces.radius.service.dedup
+            gauges |= {"aaa_reply_cache_entries": len(dedup), "aaa_reply_cache_evictions": dedup.evictions}
+        return gauges
+
+
+def _instants(times_us: Mapping[str, int]) -> dict[str, str | None]:
+    return {name: instant(at_us) for name, at_us in sorted(dict(times_us).items())}
+
+
+def _named(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    """Counters by dotted names."""
+    return {".".join(part for part in name if part): count for name, count in sorted(dict(counters).items())}
