@@ -19,7 +19,7 @@ from aaa.faces import Faces, listeners_of
 from aaa.neighbours import Neighbours
 from aaa.node.clock import system_clock
 from aaa.node.node import ChargingNode
-from aaa.node.tally import denials
+from aaa.node.tally import outcomes
 from aaa.ops.figures import told
 from aaa.ops.listener import LagProbe
 from aaa.ops.metrics import Sources
@@ -150,7 +150,7 @@ class Report:
             "listeners_wanted": listeners_of(self.config, self._part.role),
             "clock_offset_us": self._watch.offset_us,
             "radius": _named(counters["radius"]),
-            "counters": _named(counters["node"]) | denials(counters["tally"]),
+            "counters": _named(counters["node"]) | outcomes(counters["tally"]),
             "switches": _named(counters["switches"]),
             "outbox": _named(counters["outbox"]),
             **self._neighbours.describe(),

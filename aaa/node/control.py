@@ -16,7 +16,7 @@ from typing import Any
 from aaa.engine.model import Ack, Adjust, Answer, Command, Kill, Outcome, Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
-from aaa.node.tally import denials
+from aaa.node.tally import outcomes
 from aaa.store.generation import raising
 
 PENDING_MAX = 10_000
@@ -146,7 +146,7 @@ class NodeControl:
                     },
                     "tariffs": node.tariffs.names(),
                     "counters": {f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())}
-                    | denials(node.tally.counters),
+                    | outcomes(node.tally.counters),
                     **self._describe(),
                 }
             )

@@ -113,12 +113,12 @@ class Tally:
                 counters[kind, service, currency] += abs(entry.amount_micro)
 
 
-def denials(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:
-    """Denials by reason, as `denied.REASON`, of a tally's counters."""
+def outcomes(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:
+    """What requests for quota led to, over all services: `granted`, and `denied.REASON`."""
     found: Counter[str] = Counter()
     for (kind, *labels), count in dict(counters).items():
-        if kind == "grants" and labels[1] not in ("granted", "final"):
-            found[f"denied.{labels[1]}"] += count
+        if kind == "grants":
+            found["granted" if labels[1] in ("granted", "final") else f"denied.{labels[1]}"] += count
     return dict(found)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aaa.node.refusals import Refusal, Refusals, newest
-from aaa.node.tally import denials
+from aaa.node.tally import outcomes
 from tests.support.control import World, make_config
 
 
@@ -40,7 +40,7 @@ def test_a_denial_is_counted_and_remembered(world: World):
     world.begin(account="bob")
     refusals = world.node.tally.refusals
 
-    assert {"denied.no_credit": 1} == denials(world.node.tally.counters)
+    assert {"denied.no_credit": 1} == outcomes(world.node.tally.counters)
     assert (
         ["no_credit"]
         == [each.reason for each in refusals.about("bob")]
