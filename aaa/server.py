@@ -129,7 +129,7 @@ class Server:
             self.switches.end,
             self.switches.extend,
             self._drained,
-            questions(self.node, self.faces.radius),
+            questions(self.node, self.faces.radius, hub),
         )
         self.logging = RequestLogging(config.log, self.node, self.faces.radius)
         self.courier = (

@@ -8,7 +8,7 @@ subscriber), the node what the engine denied; a restart forgets it all, the coun
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 KEPT = 2_000
@@ -35,6 +35,8 @@ class Refusals:
 
     def __init__(self, kept: int = KEPT) -> None:
         self._ring: deque[Refusal] = deque(maxlen=kept)
+        self.told: Callable[[Refusal], None] | None = None
+        """Called with each refusal that is noted here: whoever tells other processes."""
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -42,6 +44,8 @@ class Refusals:
     def note(self, refusal: Refusal) -> None:
         """Remember one; the oldest is forgotten when there are too many."""
         self._ring.append(refusal)
+        if self.told is not None:
+            self.told(refusal)
 
     def about(self, name: str) -> list[Refusal]:
         """The refusals that concern a subscriber or a number, the newest first."""

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from aaa.api.app import make_app
 from aaa.api.context import ApiContext
+from aaa.bus.hub import Hub
 from aaa.config import Config, load_config
 from aaa.engine.model import Answer, Begin, ChargeKey, End, Identity, LineRequest, Policy, Total
 from aaa.keys import Keys
@@ -76,7 +77,7 @@ class World:
             self.reactor.submit,
             lambda: None,
             lambda: self.described,
-            questions=answers(self.node, Refusals(), self.traces),
+            questions=answers(self.node, Refusals(), self.traces, Hub(self.errors.append)),
         )
         self.context = ApiContext(
             config,
