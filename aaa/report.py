@@ -20,7 +20,7 @@ from aaa.neighbours import Neighbours
 from aaa.node.clock import system_clock
 from aaa.node.node import ChargingNode
 from aaa.node.tally import outcomes
-from aaa.ops.figures import told
+from aaa.ops.figures import Unflattened, flat, told
 from aaa.ops.listener import LagProbe
 from aaa.ops.metrics import Sources
 from aaa.ops.request_logging import RequestLogging
@@ -65,6 +65,7 @@ class Report:
         """Report of these."""
         self._faces, self._watch, self._neighbours = faces, watch, neighbours
         self._transactions = node.tally.transactions
+        self._durations = {} if faces.radius is None else faces.radius.service.durations
         self._logging = logging
         self._own: dict[str, Mapping[Any, int]] = {
             "node": node.counters,
@@ -95,7 +96,8 @@ class Report:
 
     def tell(self) -> None:
         """Tell the parent, or, as a parent, add the own figures to those of the workers."""
-        figures = told(self._own, {"lag": self.lag.histogram, **self._transactions}, {})
+        counters = {**self._own, "durations": flat(self._durations)}
+        figures = told(counters, {"lag": self.lag.histogram, **self._transactions}, {})
         if self._neighbours.group is not None:
             self._neighbours.group.total.heard(PARENT, figures)
         else:
@@ -123,7 +125,7 @@ class Report:
             transactions=self._transactions
             if total is None
             else {name: total.histograms[name] for name in self._transactions},
-            durations={} if self._faces.radius is None else self._faces.radius.service.durations,
+            durations=self._durations if total is None else Unflattened(total.counters["durations"]),
         )
 
     def listeners(self) -> list[str]:
