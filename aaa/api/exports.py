@@ -19,7 +19,7 @@ from typing import Any
 from fastapi import APIRouter
 from sqlalchemy import Connection, Select, and_, func, insert, literal, select, update
 
-from aaa.api import present, shapes
+from aaa.api import present, records, shapes
 from aaa.api.accounts import Cursor, Limit
 from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal
@@ -39,7 +39,7 @@ SECOND_US = 1_000_000
 
 
 @router.get("/cdr-files")
-def list_files(context: Context, after: Cursor = "0", limit: Limit = 100) -> Page[shapes.CdrFile]:
+def list_files(context: Context, after: Cursor = "0", limit: Limit = 100) -> Page[records.CdrFile]:
     """The exported files in order of their numbers."""
     table = db.cdr_file
     number = int(after) if after.isdecimal() and len(after) < 19 else 0
@@ -50,7 +50,7 @@ def list_files(context: Context, after: Cursor = "0", limit: Limit = 100) -> Pag
 
 
 @router.post("/cdr-files", dependencies=[OPERATE])
-def export_now(context: Context, who: Who) -> list[shapes.CdrFile]:
+def export_now(context: Context, who: Who) -> list[records.CdrFile]:
     """Export what was not exported yet, in as many files as it takes; more than twenty take another call."""
     if context.config.export.directory is None:
         raise Refusal(422, "nowhere to export to", hint="[export] directory = ... in the configuration")
@@ -187,8 +187,8 @@ def _row(context: ApiContext, number: int) -> Any:
         return connection.execute(select(db.cdr_file).where(db.cdr_file.c.number == number)).one()
 
 
-def _shown(row: Any) -> shapes.CdrFile:
-    return shapes.CdrFile(
+def _shown(row: Any) -> records.CdrFile:
+    return records.CdrFile(
         number=row.number,
         name=row.name,
         node=row.node,

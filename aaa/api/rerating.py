@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Connection, select
 
-from aaa.api import shapes
+from aaa.api import records
 from aaa.api.accounts import Reason
 from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, not_found
@@ -61,7 +61,7 @@ class _Rerated(NamedTuple):
 
 
 @router.post("/cdrs/rerate", dependencies=[MONEY])
-def rerate(context: Context, who: Who, body: RerateOrder) -> shapes.RerateResult:
+def rerate(context: Context, who: Who, body: RerateOrder) -> records.RerateResult:
     """Rate one page of CDRs again; `next` continues with the following page."""
     if body.post and not body.reason.strip():
         raise Refusal(422, "posting corrections demands a reason")
@@ -87,7 +87,7 @@ def rerate(context: Context, who: Who, body: RerateOrder) -> shapes.RerateResult
         context.audit(who, "cdr.rerate", f"version {body.version}", cdrs=[str(each.row.id) for each in changed])
         for each in changed:
             _post(context, who, each, body.version)
-    return shapes.RerateResult(
+    return records.RerateResult(
         items=[_shown(each, owners[each.row.account_id][0], body.post) for each in changed],
         rated=sum(each is not None for each in found),
         skipped=len(rows) - sum(each is not None for each in found),
@@ -136,9 +136,9 @@ def _post(context: ApiContext, who: Caller, each: _Rerated, version: int) -> Non
     context.submit(Adjust(each.before_micro - each.after_micro, CAUSE, key, who.reason, who.actor), each.row.account_id)
 
 
-def _shown(each: _Rerated, owner: str, posted: bool) -> shapes.Rerated:
+def _shown(each: _Rerated, owner: str, posted: bool) -> records.Rerated:
     currency = each.row.currency
-    return shapes.Rerated(
+    return records.Rerated(
         cdr=str(each.row.id),
         account=owner,
         used=each.row.used,

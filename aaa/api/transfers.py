@@ -17,7 +17,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Connection, func, select
 
-from aaa.api import present, shapes
+from aaa.api import present, records
 from aaa.api.accounts import IdempotencyKey, Reason
 from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, accepted
@@ -45,7 +45,7 @@ class TransferOrder(BaseModel):
 
 
 @router.post("/transfers", dependencies=[MONEY])
-def transfer(context: Context, who: Who, body: TransferOrder) -> shapes.Transferred:
+def transfer(context: Context, who: Who, body: TransferOrder) -> records.Transferred:
     """Move what is available, not what running sessions hold, to another account of the same currency."""
     if body.payer == body.receiver:
         raise Refusal(422, "payer and receiver are the same account")
@@ -66,7 +66,7 @@ def transfer(context: Context, who: Who, body: TransferOrder) -> shapes.Transfer
     context.submit(Adjust(body.amount, "transfer", f"{INTO}:{rest}", who.reason, who.actor), receiver.id)
     with context.read() as connection:
         payer, receiver = context.account(connection, body.payer), context.account(connection, body.receiver)
-    return shapes.Transferred(
+    return records.Transferred(
         payer=present.account(payer),
         receiver=present.account(receiver),
         amount=amount,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from aaa.api import shapes
+from aaa.api import records
 from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal
 from aaa.api.security import OPERATE, READ, Who
@@ -33,10 +33,10 @@ class TraceOrder(BaseModel):
 
 
 @router.get("/refusals")
-def list_refusals(context: Context, name: Annotated[Name, Query()]) -> Page[shapes.Refusal]:
+def list_refusals(context: Context, name: Annotated[Name, Query()]) -> Page[records.Refusal]:
     """The last refusals about a subscriber, a caller or a called number, since the process began."""
     found = context.wait(context.control.ask("refusals", name=name))
-    return Page(items=[shapes.Refusal(at=instant(each.pop("at_us")) or "", **each) for each in found])
+    return Page(items=[records.Refusal(at=instant(each.pop("at_us")) or "", **each) for each in found])
 
 
 @router.get("/log")
@@ -47,13 +47,13 @@ def recent_log(context: Context) -> list[dict[str, Any]]:
 
 
 @router.get("/traces")
-def list_traces(context: Context) -> Page[shapes.Trace]:
+def list_traces(context: Context) -> Page[records.Trace]:
     """Who is traced, and until when."""
     return _shown(context, context.wait(context.control.ask("traces")))
 
 
 @router.post("/traces", dependencies=[OPERATE])
-def start_trace(context: Context, who: Who, body: TraceOrder) -> Page[shapes.Trace]:
+def start_trace(context: Context, who: Who, body: TraceOrder) -> Page[records.Trace]:
     """Write the decoded packets of a subscriber into the log for a while, secrets hidden."""
     context.audit(who, "trace.start", body.subscriber, duration_s=body.duration)
     until_us = context.clock() + body.duration * 1_000_000
@@ -64,14 +64,14 @@ def start_trace(context: Context, who: Who, body: TraceOrder) -> Page[shapes.Tra
 
 
 @router.delete("/traces/{subscriber:path}", dependencies=[OPERATE])
-def stop_trace(context: Context, who: Who, subscriber: str) -> Page[shapes.Trace]:
+def stop_trace(context: Context, who: Who, subscriber: str) -> Page[records.Trace]:
     """Stop tracing a subscriber; one that is not traced is no mistake."""
     context.audit(who, "trace.stop", subscriber)
     context.wait(context.control.ask("trace", subscriber=subscriber, until_us=0))
     return list_traces(context)
 
 
-def _shown(context: ApiContext, running: list[dict[str, object]]) -> Page[shapes.Trace]:
+def _shown(context: ApiContext, running: list[dict[str, object]]) -> Page[records.Trace]:
     """Each subscriber once, whichever process traces it."""
     until = {str(each["subscriber"]): int(str(each["until_us"])) for each in running}
-    return Page(items=[shapes.Trace(subscriber=name, until=instant(us) or "") for name, us in sorted(until.items())])
+    return Page(items=[records.Trace(subscriber=name, until=instant(us) or "") for name, us in sorted(until.items())])

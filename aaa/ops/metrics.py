@@ -99,9 +99,9 @@ class Collector:
         yield from _store(sources)
         for name, value in sources.gauges().items():
             if name in _COUNTED:
-                yield _counter(name, _HELP[name], (), {(): value})
+                yield _counter(name, GAUGES[name], (), {(): value})
             else:
-                yield GaugeMetricFamily(name, _HELP.get(name, name), value=value)
+                yield GaugeMetricFamily(name, GAUGES.get(name, name), value=value)
         yield _counter("aaa_outbox_events", "Events by result.", ("result", "consumer"), dict(sources.outbox))
         yield _counter("aaa_switch_orders", "Orders to switches.", ("result", "protocol"), dict(sources.switches))
         yield _counter("aaa_bus_messages", "Messages of other nodes.", ("result", "kind"), dict(sources.bus))
@@ -119,7 +119,7 @@ class Collector:
         yield _histogram("aaa_store_transaction_seconds", "Transactions of the store.", ("operation",), taken)
 
 
-_HELP = {
+GAUGES = {
     "aaa_reply_cache_entries": "Answers kept for repeats of the same packet.",
     "aaa_reply_cache_evictions": "Answers forgotten before their time because there were too many.",
     "aaa_workers_serving": "Workers that serve now.",

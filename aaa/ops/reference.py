@@ -77,10 +77,13 @@ def metrics() -> str:
     """Every metric family with its labels."""
     from sqlalchemy import create_engine  # noqa: PLC0415
 
-    from aaa.ops.metrics import Collector, Sources  # noqa: PLC0415
+    from aaa.ops.metrics import GAUGES, Collector, Sources  # noqa: PLC0415
 
     engine = create_engine("sqlite:///file:/nonexistent/aaa.db?mode=ro&uri=true")
-    families = sorted(Collector(Sources(engine, "0", {}, {})).collect(), key=lambda family: family.name)
+    families = sorted(
+        Collector(Sources(engine, "0", {}, {}, gauges=lambda: dict.fromkeys(GAUGES, 0.0))).collect(),
+        key=lambda family: family.name,
+    )
     rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
     for family in families:
         suffix = "_total" if family.type == "counter" else ""
