@@ -35,7 +35,7 @@ def product_version() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; returns its exit code."""
-    options = _options(arguments)
+    options = parser().parse_args(arguments)
     try:
         config = load_config(options.config, os.environ)
         keys = Keys.load(config.server.key_file)
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
+    """The command line of the daemon."""
     parser = argparse.ArgumentParser(prog="aaad", description="Prepaid AAA server: RADIUS and Diameter charging.")
     parser.add_argument("--config", default="/etc/aaa/aaa.toml", metavar="PATH", help="configuration file")
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
@@ -72,7 +73,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="serve with N processes under this one (PostgreSQL)",
     )
     parser.add_argument("--version", action="version", version=f"aaad {product_version()}")
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _worker_count(text: str) -> int:
@@ -91,7 +92,6 @@ def _serve(config: Config, keys: Keys, options: argparse.Namespace) -> int:
     from aaa.server import Server  # noqa: PLC0415
     from aaa.workers.inherit import Inherited  # noqa: PLC0415
 
-    logs.configure(config.log.level, config.log.format, mask_numbers=config.log.mask_numbers)
     logs.observe_twisted()
     arguments = ("--config", options.config, "--role", options.role)
     inherited = Inherited.of(os.environ)

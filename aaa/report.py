@@ -13,15 +13,18 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any
 
+from aaa.api.shapes import instant
 from aaa.config import Config
 from aaa.errors import AaaError
 from aaa.faces import Faces, listeners_of
 from aaa.neighbours import Neighbours
 from aaa.node.clock import system_clock
 from aaa.node.node import ChargingNode
-from aaa.ops.figures import told
+from aaa.node.tally import outcomes
+from aaa.ops.figures import Unflattened, flat, told
 from aaa.ops.listener import LagProbe
 from aaa.ops.metrics import Sources
+from aaa.ops.request_logging import RequestLogging
 from aaa.outbox.courier import Courier
 from aaa.part import Part
 from aaa.store.read import open_reader
@@ -61,11 +64,16 @@ class Report:
         switches: Switches,
         neighbours: Neighbours,
         courier: Courier | None,
+        logging: RequestLogging,
     ) -> None:
         """Report of these."""
         self._faces, self._watch, self._neighbours = faces, watch, neighbours
+        self._transactions = node.tally.transactions
+        self._durations = {} if faces.radius is None else faces.radius.service.durations
+        self._logging = logging
         self._own: dict[str, Mapping[Any, int]] = {
             "node": node.counters,
+            "tally": node.tally.counters,
             "radius": faces.radius_counters,
             "diameter": faces.diameter_counters,
             "switches": switches.counters,
@@ -98,7 +106,8 @@ class Report:
     def tell(self) -> None:
         """Tell the parent, or, as a parent, add the own figures to those of the workers."""
         connections = {CONNECTED + "|".join(who): float(count) for who, count in self._faces.connected().items()}
-        figures = told(self._own, {"lag": self.lag.histogram}, connections)
+        counters = {**self._own, "durations": flat(self._durations)}
+        figures = told(counters, {"lag": self.lag.histogram, **self._transactions}, connections)
         if self._neighbours.group is not None:
             self._neighbours.group.total.heard(PARENT, figures)
         else:
@@ -125,6 +134,11 @@ class Report:
             diameter=counters["diameter"],
             diameter_up=self._up,
             diameter_durations=self._faces.diameter_durations,
+            tally=counters["tally"],
+            transactions=self._transactions
+            if total is None
+            else {name: total.histograms[name] for name in self._transactions},
+            durations=self._durations if total is None else Unflattened(total.counters["durations"]),
         )
 
     def listeners(self) -> list[str]:
@@ -136,6 +150,7 @@ class Report:
         """The composition's part of the status."""
         group = self._neighbours.group
         counters: Any = self._own if group is None else group.total.counters
+        radius = self._faces.radius
         return {
             "version": self._version,
             "node": self.config.server.node,
@@ -143,13 +158,16 @@ class Report:
             "role": self._part.role,
             "uptime_s": (system_clock() - self._started_us) // 1_000_000,
             "config_digest": self.config.digest,
+            "config_loaded_at": instant(int(self._reloaded_at_s * 1e6)),
+            "nas_last_seen": {} if radius is None else _instants(radius.service.last_seen),
+            "log_lines_dropped": self._logging.dropped,
             "listeners": self.listeners(),
             "listeners_wanted": listeners_of(self.config, self._part.role),
             "clock_offset_us": self._watch.offset_us,
             "radius": _named(counters["radius"]),
             "diameter": _named(counters["diameter"]),
             "peers": self.connected(),
-            "counters": _named(counters["node"]),
+            "counters": _named(counters["node"]) | outcomes(counters["tally"]),
             "switches": _named(counters["switches"]),
             "outbox": _named(counters["outbox"]),
             **self._neighbours.describe(),
@@ -180,7 +198,20 @@ class Report:
         return found
 
     def _gauges(self) -> dict[str, float]:
-        return {**self._neighbours.gauges(), "aaa_clock_offset_seconds": self._watch.offset_us / 1e6}
+        gauges = {
+            **self._neighbours.gauges(),
+            "aaa_clock_offset_seconds": self._watch.offset_us / 1e6,
+            "aaa_exposure_amount": 0.0,  # nothing is granted without a reservation
+            "aaa_log_lines_dropped": self._logging.dropped,
+        }
+        if self._faces.radius is not None:
+            dedup = self._faces.radius.service.dedup
+            gauges |= {"aaa_reply_cache_entries": len(dedup), "aaa_reply_cache_evictions": dedup.evictions}
+        return gauges
+
+
+def _instants(times_us: Mapping[str, int]) -> dict[str, str | None]:
+    return {name: instant(at_us) for name, at_us in sorted(dict(times_us).items())}
 
 
 def _named(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:

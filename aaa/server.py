@@ -13,7 +13,7 @@ from typing import Any
 
 from aaa.bus.hub import Hub
 from aaa.config import Config
-from aaa.entries import client_defaults
+from aaa.entries import client_defaults, configured_profiles
 from aaa.errors import ConfigError
 from aaa.faces import Faces
 from aaa.keys import Keys
@@ -26,6 +26,8 @@ from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
 from aaa.ops.listener import MetricsListener
 from aaa.ops.periodic import every
+from aaa.ops.questions import questions
+from aaa.ops.request_logging import RequestLogging
 from aaa.outbox.consumers import consumers_of, courier_of
 from aaa.part import Part
 from aaa.radius.clients import nas_from
@@ -127,13 +129,15 @@ class Server:
             self.switches.end,
             self.switches.extend,
             self._drained,
+            questions(self.node, self.faces.radius, hub),
         )
+        self.logging = RequestLogging(config.log, self.node, self.faces.radius)
         self.courier = (
             courier_of(config, keys, self.control, f"{name}:{self.part.role}", system_clock, self.report.problem)
             if worker is None
             else None
         )
-        self.report.of(self.node, self.faces, self.watch, self.switches, self.neighbours, self.courier)
+        self.report.of(self.node, self.faces, self.watch, self.switches, self.neighbours, self.courier, self.logging)
         self.api: Any = None
         self._metrics: MetricsListener | None = None
 
@@ -178,6 +182,7 @@ class Server:
         self.neighbours.stop()
         self.faces.stop()
         self.store.close()
+        self.logging.stop()
         self._reactor.callLater(0, self._reactor.stop)  # what peers are told on leaving goes out first
 
     def reload(self) -> list[str]:
@@ -198,6 +203,7 @@ class Server:
             raise
         self.report.reloaded(True)
         needs = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(self.config, name)]
+        self.logging.take_up(config.log)
         self.config = self.report.config = config
         if self.api is not None:
             self.api.context.config = config
@@ -249,7 +255,9 @@ class Server:
             version=self._version,
             reload=lambda: self.control.call(self.reload).result(timeout=30),
             disconnect_peer=lambda host: self.control.call(lambda: self.switches.leave(host)).result(timeout=30),
-            check_nas=lambda document: nas_from(document, client_defaults(self.config)),
+            check_nas=lambda document: nas_from(
+                document, client_defaults(self.config), configured_profiles(self.config)
+            ),
             consumers=self.store.consumers,
         )
 

@@ -10,26 +10,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from aaa.api import (
     accounts,
     apply,
+    clients,
+    exports,
     ledger,
     live,
     outbox,
     peers,
     problems,
     rates,
+    rerating,
     sessions,
     shapes,
     system,
     tariffs,
     tokens,
+    transfers,
     ui,
     vouchers,
+    watch,
 )
 from aaa.api.context import ApiContext
 from aaa.api.problems import MEDIA_TYPE, Refusal
 
+_MONEY = (accounts, transfers, vouchers, ledger)
+_CALLS = (rerating, sessions, exports, live, watch)
 ROUTERS = tuple(
-    module.router
-    for module in (apply, accounts, sessions, tariffs, rates, ledger, live, vouchers, tokens, outbox, peers, system)
+    module.router for module in (apply, *_MONEY, *_CALLS, tariffs, rates, clients, tokens, outbox, peers, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29

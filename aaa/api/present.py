@@ -15,7 +15,7 @@ from aaa.engine.ports import Tariffs
 from aaa.store.codec import STATES, line_from_row, session_from_row
 
 SECOND_US = 1_000_000
-_UNSHOWN = ("name", "origin_host", "realm", "address", "profile", "secret")
+_UNSHOWN = ("name", "origin_host", "realm", "address", "profile", "secret", "event_socket_password")
 
 
 def available(row: Any) -> int | None:
@@ -50,6 +50,7 @@ def _limits(stored: dict[str, Any], currency: str) -> shapes.Limits:
         max_sessions=stored.get("max_sessions"),
         max_call_amount=None if amount is None else money(amount, currency),
         max_call_s=stored.get("call_seconds"),
+        valid_after_use_s=stored.get("valid_after_use_s"),
         denied_classes=stored.get("denied_classes"),
         allowed_classes=stored.get("allowed_classes"),
     )

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aaa.api.app import make_app
 from aaa.api.context import ApiContext
+from aaa.api.housekeeping import Housekeeper
 from aaa.config import Config
 from aaa.config.values import split_host_port
 from aaa.engine.ports import Control
@@ -72,6 +73,7 @@ class ApiServer:
             api = context.config.api
             self._servers.append((_server(app, ssl_certfile=api.tls_certificate, ssl_keyfile=api.tls_key), remote))
         self._thread = threading.Thread(target=self._run, name="control-api", daemon=True)
+        self._housekeeper = Housekeeper(context)
 
     @property
     def context(self) -> ApiContext:
@@ -89,6 +91,7 @@ class ApiServer:
         waited = threading.Event()
         for _ in range(int(START_TIMEOUT_S / 0.01)):
             if all(server.started for server, _ in self._servers):
+                self._housekeeper.start()
                 return
             if not self._thread.is_alive():
                 break
@@ -97,6 +100,7 @@ class ApiServer:
 
     def stop(self) -> None:
         """Finish the requests that run, close the sockets, remove the socket file."""
+        self._housekeeper.stop()
         for server, _ in self._servers:
             server.should_exit = True
         self._thread.join(STOP_TIMEOUT_S)

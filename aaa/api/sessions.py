@@ -119,7 +119,7 @@ def stream_cdrs(
     _instant(until, "until")
     pages = _cdr_pages(context, account, since, until)
     if format == "csv":
-        return StreamingResponse(_csv(pages), media_type="text/csv")
+        return StreamingResponse(csv_text(pages), media_type="text/csv")
     lines = (cdr.model_dump_json() + "\n" for page in pages for cdr in page)
     return StreamingResponse(lines, media_type="application/x-ndjson")
 
@@ -132,7 +132,8 @@ def _cdr_pages(context: ApiContext, account: str, since: str, until: str) -> Ite
         after = page.next
 
 
-def _csv(pages: Iterator[list[shapes.Cdr]]) -> Iterator[str]:
+def csv_text(pages: Iterator[list[shapes.Cdr]]) -> Iterator[str]:
+    """CDRs as CSV, the header first, a page at a time."""
     yield ",".join(CSV_COLUMNS) + "\r\n"
     for page in pages:
         text = io.StringIO()

@@ -66,6 +66,7 @@ class Limits(BaseModel):
     max_sessions: int | None = None
     max_call_amount: Money | None = None
     max_call_s: int | None = None
+    valid_after_use_s: int | None = None
     denied_classes: list[str] | None = None
     allowed_classes: list[str] | None = None
 

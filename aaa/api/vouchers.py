@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, case, insert, update
 
 from aaa.api import present, shapes
 from aaa.api.accounts import Cursor, Limit
@@ -22,6 +22,7 @@ from aaa.api.problems import Refusal, not_found
 from aaa.api.security import MONEY, READ, Who
 from aaa.api.shapes import Page, instant, money
 from aaa.config.clients import Name
+from aaa.config.values import Seconds
 from aaa.engine.model import Adjust, Outcome
 from aaa.provision.tables import Currency, Instant, PositiveMicro
 from aaa.store import read
@@ -41,6 +42,11 @@ class Batch(BaseModel):
     count: Annotated[int, Field(ge=1, le=BATCH_MAX)]
     amount: PositiveMicro = Field(json_schema_extra={"type": "string", "examples": ["10.00"]})
     currency: Currency
+    extends: Annotated[Seconds, Field(gt=0)] | None = Field(
+        default=None,
+        json_schema_extra={"type": "string", "examples": ["90d"]},
+        description="what redeeming adds to the validity of the account, from its last day or from now",
+    )
     expires_at: Instant | None = Field(default=None, json_schema_extra={"type": "string", "format": "date-time"})
 
 
@@ -62,7 +68,7 @@ def generate(context: Context, who: Who, body: Batch) -> list[shapes.MadeVoucher
         pins["".join(secrets.choice("0123456789") for _ in range(PIN_DIGITS))] = None
     made = [(f"{body.batch}-{number:06d}", pin) for number, pin in enumerate(pins, start=1)]
     terms = {"batch": body.batch, "amount": body.amount, "currency": body.currency, "state": "active"}
-    terms |= {"expires_at": body.expires_at, "created_at": context.clock()}
+    terms |= {"expires_at": body.expires_at, "extends": body.extends, "created_at": context.clock()}
     rows = [{"serial": serial, "digest": context.keys.fingerprints("pin", pin)[0], **terms} for serial, pin in made]
     audit = context.audit_row(who, "voucher.generate", body.batch, {"count": body.count})
 
@@ -124,9 +130,9 @@ def redeem(context: Context, who: Who, name: str, body: Redemption) -> shapes.Mo
             raise Refusal(422, f"voucher {row.serial} has expired", code="expired")
         used = {"state": "used", "account_id": account.id, "redeemed_at": now}
         is_active = (db.voucher.c.serial == row.serial) & (db.voucher.c.state == "active")
-        _change(
-            context, who, "voucher.redeem", f"{name} {row.serial}", update(db.voucher).where(is_active).values(used)
-        )
+        redeemed = update(db.voucher).where(is_active).values(used)
+        also = () if row.extends is None else (_extended(account, row.extends, now),)
+        _change(context, who, "voucher.redeem", f"{name} {row.serial}", redeemed, also)
         with context.read() as connection:
             row = _by_serial(connection, row.serial)
     if row.state != "used" or row.account_id != account.id:
@@ -145,17 +151,33 @@ def redeem(context: Context, who: Who, name: str, body: Redemption) -> shapes.Mo
     )
 
 
-def _change(context: ApiContext, who: Caller, action: str, target: str, change: Any) -> bool:
-    """Change one voucher with its audit line; False when it was not in the state the change needs."""
+def _extended(account: Any, extends_s: int, now: int) -> Any:
+    """The statement that moves the last day of an account: from there, or from now if it has passed or is none."""
+    table = db.account
+    last_us = case((table.c.valid_until > now, table.c.valid_until), else_=now)
+    values = {"valid_until": last_us + extends_s * 1_000_000, "version": table.c.version + 1}
+    return update(table).where(table.c.id == account.id).values(values)
+
+
+def _change(
+    context: ApiContext, who: Caller, action: str, target: str, change: Any, also: tuple[Any, ...] = ()
+) -> bool:
+    """
+    Change one voucher with its audit line; False when it was not in the state the change needs.
+
+    Args:
+        also: Statements for the same transaction, when it was.
+    """
     audit = context.audit_row(who, action, target, {})
 
     def work(connection: Connection) -> bool:
         is_changed: bool = connection.execute(change).rowcount == 1
         if is_changed:
-            connection.execute(insert(db.audit), [audit])
+            for statement in (insert(db.audit).values(audit), *also):
+                connection.execute(statement)
         return is_changed
 
-    changed: bool = context.provision(work, forgets=False)
+    changed: bool = context.provision(work, forgets=bool(also))
     return changed
 
 

@@ -29,11 +29,13 @@ NOUNS = {
     "peer": "Diameter peers.",
     "probe": "Place a call against a server.",
     "rate": "What a call costs, and why.",
+    "reservation": "Money that running sessions hold.",
     "server": "The server: status, health, reload, drain.",
     "session": "Running sessions.",
     "subscription": "The identities that pay from an account.",
     "tariff": "Tariffs and their versions.",
     "token": "API tokens with roles.",
+    "trace": "Decoded packets of one subscriber in the server's log.",
     "voucher": "Vouchers: PINs that top accounts up.",
 }
 

@@ -25,6 +25,9 @@ Quantum = Literal["whole", "fixed", "adaptive"]
 Outage = Literal["deny", "silence", "allow_capped"]
 
 
+GrantedBy = Literal["session-timeout", "credit-time", "total-octets-mikrotik", "total-octets-chillispot", "sip-avp"]
+
+
 def _secret_list(secret: Any) -> Any:
     secrets = [secret] if isinstance(secret, str) else secret
     if isinstance(secrets, list) and (not secrets or "" in secrets):
@@ -69,6 +72,9 @@ class NasTable(Table):
     identity: Annotated[list[Name], Field(min_length=1, max_length=16)] | None = None
     trust_calling_station_id: bool | None = None
     coa: HostPort | None = None
+    event_socket: HostPort | None = None
+    event_socket_password: Annotated[str, StringConstraints(min_length=1, max_length=128)] | None = None
+    event_socket_password_file: str | None = None
     quantum: Quantum | None = None
     quantum_fixed: Seconds | None = None
     quantum_min: Seconds | None = None
@@ -93,6 +99,49 @@ class NasTable(Table):
             raise ValueError(f"exactly one of secret, secret_file, secret_env is expected, found {found}")
         check_secrets(list(self.secret or []), self.address)
         return self
+
+
+Names = Annotated[list[Name], Field(min_length=1, max_length=64)]
+
+
+class ProfileTable(Table):
+    """
+    A NAS profile of your own: a shipped one (`base`) with what your client does otherwise.
+
+    The keys are those of `aaa.radius.profiles.profile.Profile`, which says what each means.
+    """
+
+    name: Name
+    base: Literal["generic", "freeswitch", "freeswitch-stock", "cisco-voip", "kamailio", "hotspot"] = "generic"
+    identity: Names | None = None
+    session_keys: list[Literal["s", "m", "h"]] | None = None
+    called: Names | None = None
+    calling: Names | None = None
+    session_pair: str | None = None
+    takes_pins: bool | None = None
+    charged_origin: str | None = None
+    charged_call_type: str | None = None
+    asks_by_request_type: bool | None = None
+    asks_by_called: bool | None = None
+    times_by_events: bool | None = None
+    refill: Literal["reauth", "interim", "whole"] | None = None
+    assumes_granted: bool | None = None
+    prefers_adaptive: bool | None = None
+    final_margin_s: Annotated[int, Field(ge=0, le=3600)] | None = None
+    limits_from_start: bool | None = None
+    takes: Names | None = None
+    grants_by: list[GrantedBy] | None = None
+    prefixes_values: bool | None = None
+    shows_balance: bool | None = None
+    names_payer: bool | None = None
+    explains_rejects: bool | None = None
+    rejects_by_accept: bool | None = None
+    signs_answers: bool | None = None
+    always_answers: bool | None = None
+    renews_by_interval: bool | None = None
+    interim_interval_s: Annotated[int, Field(ge=60, le=86_400)] | None = None
+    checks_nonce_count: bool | None = None
+    on_store_down: Outage | None = None
 
 
 class PeerTable(Table):
@@ -143,11 +192,11 @@ def check_secrets(secrets: list[str], address: str) -> None:
         raise ValueError(f"secret {DEMO_SECRET} is accepted for loopback addresses only, not for {address}")
 
 
-def as_document(table: NasTable | PeerTable) -> dict[str, Any]:
+def as_document(table: NasTable | PeerTable | ProfileTable) -> dict[str, Any]:
     """The table as the plain dictionary the protocol faces read: only what was written, and the profile."""
     document = table.model_dump(exclude_unset=True)
     if isinstance(table, NasTable):
         document["profile"] = table.profile
-    else:
+    elif isinstance(table, PeerTable):
         document.update(relay=table.relay, allow=list(table.allow), final_margin_s=table.final_margin_s)
     return document

@@ -42,10 +42,12 @@ class Config:
     redis: sections.Redis
     metrics: sections.Metrics
     log: sections.Log
+    export: sections.Export
     retention: sections.Retention
     outbox: tuple[sections.OutboxTable, ...]
     nas: tuple[dict[str, Any], ...]
     peer: tuple[dict[str, Any], ...]
+    profile: tuple[dict[str, Any], ...]
     origin: Mapping[str, str]
     files: tuple[FilePath, ...]
     digest: str
@@ -79,7 +81,7 @@ def load_config(
 
 
 def _resolved(root: sections.Root, sources: Sources, environ: Mapping[str, str]) -> Config:
-    named = {name: getattr(root, name) for name in sections.Root.model_fields if name not in ("nas", "peer")}
+    named = {name: getattr(root, name) for name in sections.Root.model_fields if name not in ("nas", "peer", "profile")}
     named["store"] = _with_password(root.store, environ)
     named["redis"] = _with_password(root.redis, environ)
     nas = tuple(_nas_document(table, environ) for table in root.nas)
@@ -88,11 +90,13 @@ def _resolved(root: sections.Root, sources: Sources, environ: Mapping[str, str])
         name: [each.model_dump() for each in section] if isinstance(section, tuple) else section.model_dump()
         for name, section in named.items()
     }
-    values |= {"nas": nas, "peer": peer}
+    profile = tuple(as_document(table) for table in root.profile)
+    values |= {"nas": nas, "peer": peer, "profile": profile}
     return Config(
         **named,
         nas=nas,
         peer=peer,
+        profile=profile,
         origin={".".join(map(str, at)): sources.origin(at) for at in _leaves(root, ())},
         files=tuple(sources.files),
         digest=hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16],
@@ -114,6 +118,9 @@ def _nas_document(table: Any, environ: Mapping[str, str]) -> dict[str, Any]:
     document = as_document(table)
     if table.secret is None:
         document["secret"] = [read_secret(table.secret_file, table.secret_env, environ)]
+    if table.event_socket_password_file is not None:
+        document["event_socket_password"] = read_secret(table.event_socket_password_file, None, environ)
+    document.pop("event_socket_password_file", None)
     document.pop("secret_file", None)
     document.pop("secret_env", None)
     return document

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, StringConstraints
 
-from aaa.config.clients import Name, NasTable, Outage, PeerTable, Prefixes, Quantum, Table, YesAutoNo
+from aaa.config.clients import Name, NasTable, Outage, PeerTable, Prefixes, ProfileTable, Quantum, Table, YesAutoNo
 from aaa.config.values import HostPort, Micro, Seconds
 from aaa.engine.model import Policy
 
@@ -45,6 +45,8 @@ class Radius(Table):
     acct: tuple[HostPort, ...] = ()
     tls: tuple[Text, ...] = ()
     require_message_authenticator: YesAutoNo = "yes"
+    status_server: bool = True
+    status_per_second: Annotated[int, Field(ge=1, le=10_000)] = 10
 
 
 class Diameter(Table):
@@ -118,7 +120,16 @@ class Log(Table):
 
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["auto", "json", "console"] = "auto"
+    requests: bool = True
     mask_numbers: bool = False
+
+
+class Export(Table):
+    """Scheduled export of CDRs into closed files; without a directory there is none."""
+
+    directory: Text | None = None
+    interval: PositiveSeconds = 3_600
+    format: Literal["csv", "jsonl"] = "csv"
 
 
 class Retention(Table):
@@ -153,7 +164,9 @@ class Root(Table):
     redis: Redis = Redis()
     metrics: Metrics = Metrics()
     log: Log = Log()
+    export: Export = Export()
     retention: Retention = Retention()
     outbox: tuple[OutboxTable, ...] = ()
     nas: tuple[NasTable, ...] = ()
     peer: tuple[PeerTable, ...] = ()
+    profile: tuple[ProfileTable, ...] = ()

@@ -26,6 +26,9 @@ def findings(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield from _secret_sources(root, environ)
     yield from _nas(root, environ)
     yield from _peers(root)
+    directory = root.export.directory
+    if directory is not None and not FilePath(directory).is_dir():
+        yield ("export", "directory"), f"{directory}: no such directory"
     yield from _outbox(root)
 
 
@@ -136,6 +139,11 @@ def _nas(root: Root, environ: Mapping[str, str]) -> Iterator[Finding]:
         low, high = nas.quantum_min or root.charging.quantum_min, nas.quantum_max or root.charging.quantum_max
         if low > high and (nas.quantum_min or nas.quantum_max):
             yield ("nas", index, "quantum_min"), f"{low}s is above quantum_max ({high}s)"
+        if nas.event_socket_password_file is not None:
+            try:
+                read_secret(nas.event_socket_password_file, None, environ)
+            except ValueError as error:
+                yield ("nas", index, "event_socket_password_file"), str(error)
         if nas.secret is None:
             try:
                 check_secrets([read_secret(nas.secret_file, nas.secret_env, environ)], nas.address)

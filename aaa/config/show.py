@@ -29,9 +29,9 @@ def settings(config: Config) -> list[Setting]:
 def shown(config: Config, key: str) -> Any:
     """The value of a dotted key, a secret hidden."""
     table, *path = key.split(".")
-    if table in ("nas", "peer") and path:
+    if table in ("nas", "peer", "profile") and path:
         value = getattr(config, table)[int(path[0])].get(path[1])
-        return HIDDEN if path[1] == "secret" and value else value
+        return HIDDEN if path[-1] in ("secret", "event_socket_password") and value else value
     if table == "outbox":
         value = getattr(config.outbox[int(path[0])], path[1]) if path else None
     else:

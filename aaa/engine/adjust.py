@@ -23,6 +23,9 @@ def adjust(accounts: Accounts, command: Adjust, now: int) -> Decision:
     account = accounts[0]
     if command.amount_micro == 0:
         return NOTHING, Denial(Reason.INVALID, "an amount of 0 moves nothing")
+    available = account.available_micro
+    if command.only_available and available is not None and available + command.amount_micro < 0:
+        return NOTHING, Denial(Reason.NO_CREDIT, "more than is available")
     after, entries = posted(account, command.amount_micro, command.cause, command.idempotency_key, now)
     notices = (Notice("adjusted", command.cause), *overspent(account, after, "credit_cut"))
     answer = Ack(Outcome.DONE, 0, 0, after.shown_micro, account.profile.currency)

@@ -103,15 +103,25 @@ def session_head(account: Account, command: Begin | Event, session_id: int, begu
 def open_lines(
     account: Account, command: Begin, tariffs: Tariffs, now: int, sharers: int
 ) -> tuple[tuple[Line, ...], tuple[LineGrant | LineDenial, ...]]:
-    """Open and fill the lines a command asks for, each on what the ones before left (S2)."""
+    """
+    Open and fill the lines a command asks for, each on what the ones before left (S2).
+
+    A RADIUS client that gets everything at once for several lines (a hotspot under a tariff with prices for
+    time and for volume) gets an equal part for each: all of it for the first would refuse the second.
+    """
     lines: tuple[Line, ...] = ()
     told: list[LineGrant | LineDenial] = []
-    for request in command.lines:
-        head = line_head(account, request, tariffs, now, command.emergency)
+    heads = [line_head(account, request, tariffs, now, command.emergency) for request in command.lines]
+    shares = command.policy.quantum == "whole" and command.protocol == "radius" and len(heads) > 1
+    priced = sum([_is_priced(head) for head in heads]) if shares else 1
+    for request, head in zip(command.lines, heads, strict=True):
         if isinstance(head, Reason):
             told.append(LineDenial(request.key, head))
             continue
         left = moved(account, (), lines) if lines else account
+        if priced > 1 and _is_priced(head):
+            left = _with_share(left, priced)
+            priced -= 1
         fresh = opened_in(head, now) if has_periods(head) else opened(head)
         line, line_told = refill(left, fresh, request, command.policy, sharers, 0, now)
         told.append(line_told)
@@ -125,6 +135,18 @@ def open_lines(
         elif command.policy.outlasts_credit and is_broke(line_told):
             lines = (*lines, line)
     return lines, tuple(told)
+
+
+def _is_priced(head: LineHead | Reason) -> bool:
+    return not isinstance(head, Reason) and head.plan is not None and not head.plan.is_free
+
+
+def _with_share(account: Account, parts: int) -> Account:
+    """The account as one of so many lines may see it: with an equal part of what is available."""
+    available = account.available_micro
+    if available is None or available <= 0:
+        return account
+    return account._replace(reserved_micro=account.reserved_micro + available - available // parts)
 
 
 def beyond(

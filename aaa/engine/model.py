@@ -99,13 +99,19 @@ class Policy(NamedTuple):
 
 @dataclass(slots=True, frozen=True)
 class Limits:
-    """Per-account limits beside the credit (None: no limit)."""
+    """
+    Per-account limits beside the credit (None: no limit).
+
+    `valid_after_use_s`: how long after its first session an account that has no last day gets one (calling
+    cards); set outside of decisions.
+    """
 
     max_sessions: int | None = None
     call_amount_micro: int | None = None
     call_seconds: int | None = None
     denied_classes: frozenset[str] = frozenset()
     allowed_classes: frozenset[str] | None = None
+    valid_after_use_s: int | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -404,6 +410,8 @@ class Adjust(NamedTuple):
     Move money on an account: opening balance, top-up, correction, refund by hand.
 
     `idempotency_key` makes it exactly once (S13); the same key with another amount is a conflict.
+    `only_available` refuses what would take `available` below zero: a transfer never moves what running
+    sessions hold.
     """
 
     amount_micro: int
@@ -411,6 +419,7 @@ class Adjust(NamedTuple):
     idempotency_key: str
     reason: str = ""
     actor: str = ""
+    only_available: bool = False
 
 
 class Kill(NamedTuple):

@@ -92,6 +92,16 @@ class Control(Protocol):
     def status(self) -> Future[dict[str, Any]]:
         """Queue depths, cache sizes, counters, store latency, last errors: one JSON-ready dict."""
 
+    def ask(self, question: str, **arguments: Any) -> Future[list[dict[str, Any]]]:
+        """
+        Ask for what only the memory of the serving processes knows; the answers of all of them, together.
+
+        `refusals(name)`: the last refusals about a subscriber or number.  `trace(subscriber, until_us)`:
+        trace a subscriber until then, 0 to stop.  `traces()`: who is traced.
+        `log()`: the last warnings and errors.
+        `first_uses()`: accounts that expire after their first use and were used since it was asked last.
+        """
+
     def drain(self, draining: bool) -> Future[None]:
         """Refuse new sessions (or take them again)."""
 

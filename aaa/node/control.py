@@ -8,7 +8,7 @@ batches, and comes back as a future; reads go through its own connection and nev
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from aaa.engine.model import Ack, Adjust, Answer, Command, Kill, Outcome, Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
+from aaa.node.tally import outcomes
 from aaa.store.generation import raising
 
 PENDING_MAX = 10_000
@@ -32,6 +33,7 @@ class NodeControl:
         killed: Told about sessions that are to end, once that is durable.
         credited: Told about accounts that got money, once that is durable.
         drained: Told when new sessions are to be refused, or taken again.
+        questions: What `ask` answers, by name; each runs on the reactor thread.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class NodeControl:
         killed: Callable[[Session], None] = lambda session: None,
         credited: Callable[[int], None] = lambda account_id: None,
         drained: Callable[[bool], None] = lambda draining: None,
+        questions: Mapping[str, Callable[..., list[dict[str, Any]]]] | None = None,
     ) -> None:
         self._node = node
         self._call = call_in_reactor
@@ -51,6 +54,7 @@ class NodeControl:
         self._killed = killed
         self._credited = credited
         self._drained = drained
+        self._questions = questions or {}
         self._pending = 0
         self._lock = threading.Lock()
 
@@ -134,10 +138,15 @@ class NodeControl:
                     "draining": node.is_draining,
                     "cached_accounts": len(node.cache.accounts),
                     "cached_sessions": len(node.cache.sessions),
-                    "tariffs": node.tariffs.names(),
-                    "counters": {
-                        f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())
+                    "waiting": node.waiting,
+                    "store_latency_s": {
+                        name: {"p50": taken.quantile(0.5), "p99": taken.quantile(0.99)}
+                        for name, taken in node.tally.transactions.items()
+                        if sum(taken.counts)
                     },
+                    "tariffs": node.tariffs.names(),
+                    "counters": {f"{kind}.{cause}".rstrip("."): n for (kind, cause), n in sorted(node.counters.items())}
+                    | outcomes(node.tally.counters),
                     **self._describe(),
                 }
             )
@@ -153,6 +162,10 @@ class NodeControl:
             future.set_result(None)
 
         return self._in_reactor(run)
+
+    def ask(self, question: str, **arguments: Any) -> Future[list[dict[str, Any]]]:
+        """Ask this process for something only its memory knows."""
+        return self.call(lambda: self._questions[question](**arguments))
 
     def call(self, work: Callable[[], Any]) -> Future[Any]:
         """Run something on the reactor thread."""

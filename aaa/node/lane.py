@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Request
+from aaa.store.batch import Batch
 from aaa.store.port import Committed, Failed, Loaded, Wanted
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class LockLane:
     def _decide(self, accounts: list[int], requests: list[Request], loaded: list[Loaded] | Failed) -> None:
         """Decide all requests on the rows that are locked, and write what they move."""
         if isinstance(loaded, Failed):
-            self._ended(accounts, requests, loaded)
+            self._ended(accounts, requests, {}, loaded)
             return
         node = self._node
         cache = Cache()
@@ -96,9 +97,15 @@ class LockLane:
             request.take(found)
             desk.decide(request)
         batch = desk.take()
-        node.store.commit_locked(batch, node.now_us(), lambda outcome: self._ended(accounts, requests, outcome))
+        begun = node.now_us()
 
-    def _ended(self, accounts: list[int], requests: list[Request], outcome: Committed | Failed) -> None:
+        def done(outcome: Committed | Failed) -> None:
+            node.tally.transactions["locked"].observe((node.now_us() - begun) / 1e6)
+            self._ended(accounts, requests, batch, outcome)
+
+        node.store.commit_locked(batch, begun, done)
+
+    def _ended(self, accounts: list[int], requests: list[Request], batch: Batch, outcome: Committed | Failed) -> None:
         self._is_busy = False
         node = self._node
         if isinstance(outcome, Failed) or outcome.losers:
@@ -111,6 +118,8 @@ class LockLane:
             node.flush()
         else:
             node.counters["locked_batches", ""] += 1
+            for stage in batch.values():
+                node.tally.stage(stage)
             node.answer(requests)
             for account_id in accounts:
                 self._quiet[account_id] = 0 if self._waiting[account_id] else self._quiet[account_id] + 1

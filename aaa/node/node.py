@@ -39,6 +39,7 @@ from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of
 from aaa.node.lane import LockLane
+from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import NOBODY, Batch, Stage
 from aaa.store.port import Committed, Failed, Loaded, Store
@@ -74,6 +75,7 @@ class ChargingNode:
         self.tariffs = tariffs
         self.cache = cache or Cache()
         self.counters: Counter[tuple[str, str]] = Counter()
+        self.tally = Tally()
         self.is_store_up = True
         self.store_ahead_us = 0  # how far the store's clock is ahead of ours
         self._clock = clock
@@ -103,6 +105,11 @@ class ChargingNode:
     @is_draining.setter
     def is_draining(self, draining: bool) -> None:
         self.desk.is_draining = draining
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for the store: to be loaded, or in the batch that gathers."""
+        return len(self._waiting) + sum(len(stage.requests) for stage in self.desk.batch.values())
 
     def now_us(self) -> int:
         """The node's clock."""
@@ -279,16 +286,18 @@ class ChargingNode:
         batch = self.desk.take()
         restarts, self._restart_replies = self._restart_replies, []
         self._is_busy = True
+        begun = self._clock()
 
         def done(outcome: Committed | Failed) -> None:
             self._is_busy = False
+            self.tally.transactions["batch"].observe((self._clock() - begun) / 1e6)
             if isinstance(outcome, Failed):
                 self._batch_failed(batch, outcome, restarts)
             else:
                 self._batch_done(batch, outcome, restarts)
             self.flush()
 
-        self.store.commit(batch, self._clock(), done)
+        self.store.commit(batch, begun, done)
 
     def _batch_done(self, batch: Batch, outcome: Committed, restarts: list[Callable[[bool], None]]) -> None:
         """Answer the winners; the losers are decided again."""
@@ -300,6 +309,7 @@ class ChargingNode:
             self.cache.trim()
         self.flush()  # the next batch is on its way before the answers of this one are made
         for stage in batch.values():
+            self.tally.stage(stage)
             self.answer(stage.requests)
         for reply in restarts:
             self._call(reply, True)
@@ -377,17 +387,12 @@ class ChargingNode:
 
     def answer(self, requests: list[Request]) -> None:
         """Give the answers of requests whose effects are durable."""
-        counters = self.counters
-        counters["requests", ""] += len(requests)
+        self.counters["requests", ""] += len(requests)
+        self.tally.answers(requests, self._clock())
         for request in requests:
-            answer = request.answer
-            if isinstance(answer, Denial):
-                counters["denied", answer.reason] += 1
-            elif isinstance(answer, Grant):
-                counters["granted", ""] += 1
             if request.again:
-                counters["decided_again", str(request.again)] += 1
-            self._call(request.reply, answer)
+                self.counters["decided_again", str(request.again)] += 1
+            self._call(request.reply, request.answer)
 
     def _refuse(self, request: Request) -> None:
         """What a request gets that could not be made durable: only an emergency call goes through (S21)."""
@@ -397,6 +402,8 @@ class ChargingNode:
             cap = command.policy.session_cap_s
             told = LineGrant(command.lines[0].key, cap, cap, 0, False, True)
             answer = Grant(0, (told,), 0, "", 1)
+        request.answer = answer
+        self.tally.answers((request,), self._clock())
         self._call(request.reply, answer)
 
     def _call(self, reply: Callable[[Any], None], value: Any) -> None:

@@ -15,6 +15,7 @@ from aaa.ops.histogram import Histogram
 
 Counters = Mapping[tuple[str, ...], int]
 Told = dict[str, Any]
+SUM = "sum"
 
 
 def told(counters: Mapping[str, Counters], histograms: Mapping[str, Histogram], gauges: Mapping[str, float]) -> Told:
@@ -110,3 +111,40 @@ def _add_histogram(histogram: Histogram, row: Any) -> None:
     if row is not None and tuple(row[0]) == histogram.bounds:
         histogram.counts = [mine + its for mine, its in zip(histogram.counts, row[1], strict=True)]
         histogram.total += row[2]
+
+
+def flat(durations: Mapping[tuple[int, str], Histogram]) -> dict[tuple[str, ...], int]:
+    """Histograms by RADIUS code and result as counters, which add up: code, result, bucket; their sum in us."""
+    found: dict[tuple[str, ...], int] = {}
+    for (code, result), histogram in dict(durations).items():
+        for bucket, count in enumerate(histogram.counts):
+            if count:
+                found[str(code), result, str(bucket)] = count
+        found[str(code), result, SUM] = int(histogram.total * 1e6)
+    return found
+
+
+class Unflattened(Mapping[tuple[int, str], Histogram]):
+    """The histograms that `flat` made counters of, read anew at every look."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def _made(self) -> dict[tuple[int, str], Histogram]:
+        made: dict[tuple[int, str], Histogram] = {}
+        for (code, result, bucket), count in dict(self._counters).items():
+            histogram = made.setdefault((int(code), result), Histogram())
+            if bucket == SUM:
+                histogram.total = count / 1e6
+            else:
+                histogram.counts[int(bucket)] = count
+        return made
+
+    def __getitem__(self, key: tuple[int, str]) -> Histogram:
+        return self._made()[key]
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())

@@ -12,6 +12,7 @@ import logging
 import re
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
@@ -23,12 +24,14 @@ HIDDEN = "***"
 SECONDS_PER_LINE = 1.0
 BURST = 20
 KEYS_MAX = 10_000
+RECENT = 200
 
 _SECRET_KEYS = re.compile(r"secret|password|passwd|token|authorization|credential|chap|digest_response|key_file", re.I)
 _NUMBER_KEYS = frozenset(("destination", "received", "caller", "calling", "called", "subscriber", "number"))
 _NUMBER = re.compile(r"\d{5,}")
 
 Event = MutableMapping[str, Any]
+_recent: deque[Event] = deque(maxlen=RECENT)
 
 
 def configure(
@@ -61,6 +64,7 @@ def configure(
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
             structlog.processors.format_exc_info,
             Redact(mask_numbers),
+            _remember,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
@@ -72,10 +76,26 @@ def configure(
     bridge.setLevel(max(LEVELS[level], logging.WARNING))
 
 
+def recent() -> list[Event]:
+    """The last warnings and errors of this process, the oldest first, as they were logged."""
+    return list(_recent)
+
+
+def _remember(_logger: Any, method: str, event: Event) -> Event:
+    if method in ("warning", "error", "exception", "critical"):
+        _recent.append(dict(event))
+    return event
+
+
 def logger() -> FilteringBoundLogger:
     """The logger: `logger().info("session.granted", session_id=..., granted_s=60)`."""
     found: FilteringBoundLogger = structlog.get_logger()
     return found
+
+
+def always(event: str, **fields: Any) -> None:
+    """Write an event of level debug whatever the level is: somebody asked for just this one."""
+    structlog.get_logger(wrapper_class=structlog.BoundLogger).debug(event, **fields)
 
 
 def observe_twisted() -> None:

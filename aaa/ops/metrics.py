@@ -39,6 +39,8 @@ _OUTCOMES = {
     "limit_window": "denied_limit",
     "limit_rate": "denied_limit",
     "store_down": "denied_store",
+    "granted": "granted",
+    "final": "final",
 }
 _CODES = {"2": "accept", "3": "reject", "5": "accounting", "11": "challenge"}
 
@@ -55,6 +57,9 @@ class Sources:
         gauges: Instantaneous figures by metric name.
         reloads: Configuration reloads by result, (ok,) and (rejected,).
         lag: How late the reactor came to work that was due.
+        durations: From datagram to answer, by RADIUS code and result.
+        tally: What `aaa.node.tally` counts.
+        transactions: How long the store took, by operation.
         consumers: Who gets events of the outbox; `now_s` tells how old they are.
         outbox: Deliveries by result and consumer.
         switches: Orders to switches by result and protocol.
@@ -72,7 +77,9 @@ class Sources:
     reloads: Counters = field(default_factory=dict)
     reloaded_at_s: Callable[[], float] = lambda: 0.0
     lag: Histogram = field(default_factory=Histogram)
-    durations: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
+    durations: Mapping[tuple[int, str], Histogram] = field(default_factory=dict)
+    tally: Counters = field(default_factory=dict)
+    transactions: Mapping[str, Histogram] = field(default_factory=dict)
     consumers: Sequence[str] = ()
     now_s: Callable[[], float] = lambda: 0.0
     outbox: Counters = field(default_factory=dict)
@@ -92,9 +99,13 @@ class Collector:
         yield from _radius(dict(sources.radius))
         yield from _diameter(sources)
         yield from _node(dict(sources.node))
+        yield from _tally(dict(sources.tally))
         yield from _store(sources)
         for name, value in sources.gauges().items():
-            yield GaugeMetricFamily(name, _HELP.get(name, name), value=value)
+            if name in _COUNTED:
+                yield _counter(name, GAUGES[name], (), {(): value})
+            else:
+                yield GaugeMetricFamily(name, GAUGES.get(name, name), value=value)
         yield _counter("aaa_outbox_events", "Events by result.", ("result", "consumer"), dict(sources.outbox))
         yield _counter("aaa_switch_orders", "Orders to switches.", ("result", "protocol"), dict(sources.switches))
         yield _counter("aaa_bus_messages", "Messages of other nodes.", ("result", "kind"), dict(sources.bus))
@@ -103,16 +114,49 @@ class Collector:
         yield GaugeMetricFamily(reloaded, "When the configuration was last taken up.", value=sources.reloaded_at_s())
         yield _histogram("aaa_reactor_lag_seconds", "How late the reactor came to due work.", (), {(): sources.lag})
         name = "aaa_radius_request_duration_seconds"
-        yield _histogram(name, "From datagram to answer.", ("code", "result"), dict(sources.durations))
+        durations = {
+            (_CODES.get(str(code), str(code)), result): found
+            for (code, result), found in dict(sources.durations).items()
+        }
+        yield _histogram(name, "From datagram to answer.", ("code", "result"), durations)
+        taken = {(operation,): histogram for operation, histogram in sources.transactions.items()}
+        yield _histogram("aaa_store_transaction_seconds", "Transactions of the store.", ("operation",), taken)
 
 
-_HELP = {
+GAUGES = {
     "aaa_reply_cache_entries": "Answers kept for repeats of the same packet.",
+    "aaa_reply_cache_evictions": "Answers forgotten before their time because there were too many.",
     "aaa_workers_serving": "Workers that serve now.",
     "aaa_redis_up": "Whether the bus between machines is there.",
     "aaa_clock_offset_seconds": "How far the store's clock is ahead of ours.",
     "aaa_exposure_amount": "Money granted without a covering reservation.",
+    "aaa_log_lines_dropped": "Log lines nobody was there to read.",
 }
+_COUNTED = frozenset(("aaa_reply_cache_evictions", "aaa_log_lines_dropped"))
+
+
+def _tally(counters: Counters) -> Iterator[Metric]:
+    """What the node counted when answers went out."""
+    by_kind: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
+    for (kind, *labels), count in counters.items():
+        if kind == "grants":
+            service, outcome = labels
+            by_kind[kind][service, _OUTCOMES.get(outcome, "denied_account")] += count
+        elif kind in ("charged", "refunded"):
+            by_kind[kind][tuple(labels)] += count / MICRO
+        else:
+            by_kind[kind][tuple(labels)] += count
+    by_kind["grants"].setdefault(("voice", "denied_store"), 0)  # alerted on when it first happens
+    money = ("service", "currency")
+    yield _counter("aaa_grants", "Requests for quota by outcome.", ("service", "outcome"), by_kind["grants"])
+    yield _counter("aaa_sessions_started", "Sessions that began.", ("service",), by_kind["started"])
+    yield _counter("aaa_sessions_ended", "Sessions that were settled, by cause.", ("cause",), by_kind["ended"])
+    granted, used = by_kind["granted_seconds"], by_kind["used_seconds"]
+    yield _counter("aaa_granted_seconds", "Seconds granted to ended sessions, overruns too.", ("service",), granted)
+    yield _counter("aaa_used_seconds", "Seconds used by sessions that ended.", ("service",), used)
+    yield _counter("aaa_charges", "Ledger entries of charges and their corrections.", money, by_kind["charges"])
+    yield _counter("aaa_charged_amount", "Money charged.", money, by_kind["charged"])
+    yield _counter("aaa_refunded_amount", "Money given back by corrections and refunds.", money, by_kind["refunded"])
 
 
 def _radius(counters: Counters) -> Iterator[Metric]:
@@ -126,12 +170,16 @@ def _radius(counters: Counters) -> Iterator[Metric]:
             by_kind[kind][nas,] += count
         elif kind == "dropped":
             by_kind[kind][rest[0],] += count
+        elif kind == "dynauth":
+            by_kind[kind][nas, rest[0], rest[1]] += count
         else:
             by_kind["events"][kind, nas, rest[0] if rest else ""] += count
     yield _counter("aaa_radius_requests", "Requests taken.", ("nas", "code"), by_kind["requests"])
     yield _counter("aaa_radius_responses", "Answers sent.", ("nas", "code", "result"), by_kind["responses"])
     yield _counter("aaa_radius_duplicates", "Repeats of a packet.", ("nas",), by_kind["duplicates"])
     yield _counter("aaa_radius_dropped", "Packets not answered.", ("reason",), by_kind["dropped"])
+    kinds = ("nas", "kind", "result")
+    yield _counter("aaa_dynauth_requests", "Disconnect and CoA requests.", kinds, by_kind["dynauth"])
     yield _counter("aaa_radius_events", "Everything else counted.", ("kind", "nas", "cause"), by_kind["events"])
 
 
@@ -152,26 +200,21 @@ def _diameter(sources: Sources) -> Iterator[Metric]:
 
 
 def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
-    grants: dict[Labels, float] = defaultdict(float)
     known: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
     for (kind, cause), count in counters.items():
-        if kind == "granted":
-            grants["granted",] += count
-        elif kind == "denied":
-            grants[_OUTCOMES.get(cause, "denied_account"),] += count
-        elif kind == "overspend":
+        if kind == "overspend":
             known[kind][cause,] += count / MICRO
         elif kind in ("overrun", "expired"):
             known[kind][cause,] += count
+        elif kind in ("conflicts", "locked"):
+            known["store_conflicts"]["batch" if kind == "conflicts" else "locked",] += count
         elif kind in ("late", "batches", "requests", "store_failed"):
             known[kind][()] += count
         else:
             known["notices"][kind, cause] += count
     # What must be alerted on when it first happens has to be there before: a rate needs two points.
     known["overspend"].setdefault(("grant",), 0)
-    grants.setdefault(("denied_store",), 0)
     known["late"].setdefault((), 0)
-    yield _counter("aaa_grants", "Requests for quota by outcome.", ("outcome",), grants)
     yield _counter("aaa_overrun", "Units used beyond a grant.", ("cause",), known["overrun"])
     yield _counter(
         "aaa_overspend_amount",
@@ -183,6 +226,7 @@ def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
     yield _counter("aaa_settlement_late", "Stops after the deadline.", (), known["late"])
     yield _counter("aaa_commands", "Commands decided.", (), known["requests"])
     yield _counter("aaa_store_batches", "Transactions of the batch.", (), known["batches"])
+    yield _counter("aaa_store_conflicts", "Races lost to another node.", ("operation",), known["store_conflicts"])
     yield _counter("aaa_store_failures", "Batches the store did not take.", (), known["store_failed"])
     yield _counter("aaa_notices", "Everything else counted.", ("kind", "cause"), known["notices"])
 

@@ -36,7 +36,7 @@ def configuration() -> str:
     parts = [MADE, "# Configuration\n", "Durations are strings with a unit (`30s`, `5m`, `4h`, `7d`).\n"]
     for name, field in Root.model_fields.items():
         section = _model_of(field.annotation)
-        title = f"[[{name}]]" if name in ("nas", "peer", "outbox") else f"[{name}]"
+        title = f"[[{name}]]" if name in ("nas", "peer", "profile", "outbox") else f"[{name}]"
         parts.append(f"## `{title}`\n\n{_first_paragraph(section)}\n\n{_keys(section)}\n")
     return "\n".join(parts)
 
@@ -77,10 +77,13 @@ def metrics() -> str:
     """Every metric family with its labels."""
     from sqlalchemy import create_engine  # noqa: PLC0415
 
-    from aaa.ops.metrics import Collector, Sources  # noqa: PLC0415
+    from aaa.ops.metrics import GAUGES, Collector, Sources  # noqa: PLC0415
 
     engine = create_engine("sqlite:///file:/nonexistent/aaa.db?mode=ro&uri=true")
-    families = sorted(Collector(Sources(engine, "0", {}, {})).collect(), key=lambda family: family.name)
+    families = sorted(
+        Collector(Sources(engine, "0", {}, {}, gauges=lambda: dict.fromkeys(GAUGES, 0.0))).collect(),
+        key=lambda family: family.name,
+    )
     rows = ["| name | type | labels | meaning |", "|---|---|---|---|"]
     for family in families:
         suffix = "_total" if family.type == "counter" else ""

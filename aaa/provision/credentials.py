@@ -68,6 +68,8 @@ def sealed_nas(nas: NasTable, keys: Keys) -> dict[str, Any]:
     """The stored document of a NAS: what `as_document` gives, its secrets sealed."""
     document = as_document(nas)
     document["secret"] = [keys.seal(secret.encode()) for secret in nas.secret or []]
+    if nas.event_socket_password is not None:
+        document["event_socket_password"] = keys.seal(nas.event_socket_password.encode())
     return {key: value for key, value in document.items() if value is not None}
 
 
@@ -78,7 +80,10 @@ def unsealed_nas(document: dict[str, Any], keys: Keys) -> dict[str, Any]:
     Raises:
         ConfigError: It was sealed with another server key.
     """
-    return document | {"secret": [keys.unseal(secret).decode() for secret in document["secret"]]}
+    clear = document | {"secret": [keys.unseal(secret).decode() for secret in document["secret"]]}
+    if "event_socket_password" in clear:
+        clear["event_socket_password"] = keys.unseal(clear["event_socket_password"]).decode()
+    return clear
 
 
 def _mapped(credential: dict[str, Any], change: Any) -> dict[str, Any]:

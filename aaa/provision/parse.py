@@ -134,6 +134,8 @@ def _with_secret_files(rest: _Rest, files: Mapping[str, str]) -> tuple[_Rest, li
 def _with_secret(nas: NasTable, files: Mapping[str, str]) -> NasTable:
     if nas.secret_env is not None:
         raise ValueError("an apply file cannot take a secret from the server's environment; use secret_file or secret")
+    if nas.event_socket_password_file is not None:
+        raise ValueError("an apply file takes event_socket_password itself, not a file of the server")
     if nas.secret_file is None:
         return nas
     secret = files.get(nas.secret_file, "").rstrip("\r\n")

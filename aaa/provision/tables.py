@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from aaa.config.clients import Name, Table
-from aaa.config.values import Micro, parse_money, parse_pulse
+from aaa.config.values import Micro, Seconds, parse_money, parse_pulse
 
 UNLIMITED = "unlimited"
 PASSWORD_OCTETS_MAX = 128  # RFC 2865 section 5.2
@@ -130,6 +130,7 @@ class AccountTable(Table):
     max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     max_call_amount: PositiveMicro | None = None
     max_call_s: Annotated[int, Field(gt=0)] | None = None
+    valid_after_use: Annotated[Seconds, Field(gt=0)] | None = None
     denied_classes: Classes | None = None
     allowed_classes: Classes | None = None
     opening_balance: Annotated[Micro, Field(ge=0)] | None = None
@@ -145,6 +146,7 @@ class AccountTable(Table):
     def limits(self) -> dict[str, Any]:
         """The written limits, under the names of `aaa.engine.model.Limits`."""
         names = {"max_sessions": "max_sessions", "max_call_amount": "call_amount_micro", "max_call_s": "call_seconds"}
+        names |= {"valid_after_use": "valid_after_use_s"}
         names |= {"denied_classes": "denied_classes", "allowed_classes": "allowed_classes"}
         return {limit: getattr(self, key) for key, limit in names.items() if key in self.model_fields_set}
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aaa.engine.model import Ack, Action, Answer, Denial, Event, Grant, Identity, LineGrant, Reason
 from aaa.engine.ports import Subscriber
+from aaa.node.refusals import Refusal
 from aaa.radius import attributes as a
 from aaa.radius import digest as sip_digest
 from aaa.radius.auth import ACCEPTED, Outcome, Verdict, rejected
@@ -224,5 +225,12 @@ class AccessFlow:
 
     def _reject(self, request: Request, verdict: Verdict) -> None:
         """Reject for want of proof: the same answer whatever was wrong (DIGEST R-RAD-38)."""
-        self._service.counters["unproved", request.nas.name, verdict.reason] += 1
+        service, attributes = self._service, request.packet.attributes
+        service.counters["unproved", request.nas.name, verdict.reason] += 1
+        profile = request.nas.profile
+        called, caller = a.first_text(attributes, profile.called), a.first_text(attributes, profile.calling)
+        names = dict(reversed(request.identities()))
+        who = f"**{names['pin'][-2:]}" if "pin" in names else next(iter(names.values()), request.user_name())
+        refusal = Refusal(request.now_us, "radius", request.nas.name, who, caller, "", called, verdict.reason)
+        service.refusals.note(refusal)
         self._refuse(request, Denial(Reason.NOT_ALLOWED))

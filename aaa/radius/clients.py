@@ -58,6 +58,10 @@ class Nas:
     on_store_down: str = "silence"
     numbers: NumberPlan = PLAIN
     emergency: frozenset[str] = frozenset()
+    event_socket: tuple[str, int] | None = None  # of a FreeSWITCH, where calls are ended that CoA cannot end
+    event_socket_password: str = ""
+    status_server: bool = True
+    status_per_second: int = 10
 
 
 class Clients:
@@ -153,10 +157,14 @@ class _Builder:
             authorize_without_credentials=bool(self.all.get("authorize_without_credentials", False)),
             identity=self._identity(profile),
             trust_calling_station_id=bool(self.all.get("trust_calling_station_id", False)),
-            coa=self._coa(),
+            coa=self._address("coa", "192.0.2.1:3799"),
             on_store_down=self._checked("on_store_down", outage, _OUTAGE),
             numbers=plan_from(self.all.get("numbers")),
             emergency=frozenset(str(number) for number in self.all.get("emergency") or ()),
+            event_socket=self._address("event_socket", "127.0.0.1:8021"),
+            event_socket_password=self._event_socket_password(),
+            status_server=bool(self.all.get("status_server", True)),
+            status_per_second=int(self.all.get("status_per_second", 10)),
         )
         if self.problems:
             raise ConfigError(self.problems)
@@ -249,12 +257,18 @@ class _Builder:
                 self.problem("identity", str(error))
         return tuple(sources)
 
-    def _coa(self) -> tuple[str, int] | None:
-        text = self.own.get("coa")
+    def _event_socket_password(self) -> str:
+        password = str(self.own.get("event_socket_password") or "")
+        if self.own.get("event_socket") and not password:
+            self.problem("event_socket_password", "missing: the event socket asks for one")
+        return password
+
+    def _address(self, key: str, example: str) -> tuple[str, int] | None:
+        text = self.own.get(key)
         if not text:
             return None
         host, _, port = str(text).rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-            self.problem("coa", f'{text!r}, expected address:port such as "192.0.2.1:3799"')
+            self.problem(key, f'{text!r}, expected address:port such as "{example}"')
             return None
         return host.strip("[]"), int(port)

@@ -22,10 +22,12 @@ from aaa.radius.dynauth import (
     Target,
     names_of,
 )
+from aaa.radius.event_socket import call_of
 from aaa.radius.profiles import answers
 
 if TYPE_CHECKING:
     from aaa.radius.clients import Nas
+    from aaa.radius.event_socket_port import EventSockets
     from aaa.radius.request import Request
 
 REMEMBERED_MAX = 100_000
@@ -42,6 +44,7 @@ class Limits:
     def __init__(self, dynauth: DynauthClient, counters: Counter[tuple[str, ...]]) -> None:
         self.dynauth = dynauth
         self.wake = _nobody
+        self.event_sockets: EventSockets | None = None
         self._counters = counters
         self._proven: set[str] = set()
         self._told: dict[str, bytes] = {}
@@ -91,17 +94,33 @@ class Limits:
     def disconnect(self, nas: Nas, key: str, aliases: tuple[str, ...], user: str, now_us: int, done: Done) -> None:
         """Ask the NAS to end a session; only its Stop, or the deadline, says that it did."""
         if nas.coa is None:
-            done(Result(Outcome.NAK))
+            self._by_event_socket(nas, key, aliases, Result(Outcome.NAK), done)
             return
 
         def told(result: Result) -> None:
             self._counters["dynauth", nas.name, "disconnect", result.outcome.value] += 1
-            done(result)
+            if result.outcome is Outcome.ACK:
+                done(result)
+            else:
+                self._by_event_socket(nas, key, aliases, result, done)
 
         self._told.pop(key, None)
         target = Target(nas.coa, nas.secrets[0], names_of(key, aliases, user))
         self.dynauth.disconnect(target, now_us, told)
         self.wake()
+
+    def _by_event_socket(self, nas: Nas, key: str, aliases: tuple[str, ...], refused: Result, done: Done) -> None:
+        """End a FreeSWITCH channel where RADIUS cannot; what RADIUS led to stands when there is no event socket."""
+        channel = call_of(key, aliases)
+        if nas.event_socket is None or channel is None or self.event_sockets is None:
+            done(refused)
+            return
+
+        def told(result: Result) -> None:
+            self._counters["dynauth", nas.name, "uuid_kill", result.outcome.value] += 1
+            done(result)
+
+        self.event_sockets.kill(nas.event_socket, nas.event_socket_password, channel, told)
 
     def _remember(self, key: str, limits: bytes) -> None:
         if len(self._told) >= REMEMBERED_MAX:

@@ -22,6 +22,7 @@ from aaa.radius import checks, udp
 from aaa.radius.clients import Clients
 from aaa.radius.dynauth import Done, Outcome, Result
 from aaa.radius.dynauth_port import DynauthPort
+from aaa.radius.event_socket_port import EventSockets
 from aaa.radius.request import Request
 from aaa.radius.service import RadiusService
 
@@ -120,6 +121,7 @@ class RadiusServer:
             self._listen(reactor, tls_endpoints)
         self._dynauth = DynauthPort(self.service.limits.dynauth, reactor, self.service.node.now_us)
         self.service.limits.wake = self._dynauth.wake
+        self.service.limits.event_sockets = EventSockets(reactor)
 
     def stop(self) -> None:
         """Close all sockets; what is being worked on ends without an answer."""

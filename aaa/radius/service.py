@@ -8,13 +8,15 @@ into the order of service.  Every way ends in `answer` or in `drop`, and is coun
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from random import random
 from typing import Any, Protocol
 
 from aaa.engine.ports import Directory, Node
 from aaa.keys import Keys
+from aaa.node.refusals import Refusals
+from aaa.ops.histogram import Histogram
 from aaa.radius import attributes as a
 from aaa.radius import checks, packet
 from aaa.radius.access import AccessFlow
@@ -36,6 +38,7 @@ from aaa.radius.packet import (
 from aaa.radius.passwords import HashPool
 from aaa.radius.request import Request
 from aaa.radius.tickets import Tickets
+from aaa.radius.trace import Traces
 
 _CODES = [str(code) for code in range(256)]
 
@@ -77,7 +80,12 @@ class RadiusService:
         self.keys = keys
         self.tickets = Tickets(keys)
         self.counters: Counter[tuple[str, ...]] = Counter()
+        self.durations: defaultdict[tuple[int, str], Histogram] = defaultdict(Histogram)
         self.dedup = Dedup()
+        self.last_seen: dict[str, int] = {}  # when a client last sent a sound packet
+        self.refusals = Refusals()
+        self.traces = Traces(_unseen)
+        self.on_drop: Callable[[str, str, str], None] = _untold
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
         self.authenticator = Authenticator(keys, self.pool)
@@ -87,6 +95,7 @@ class RadiusService:
         self.accounting = AccountingFlow(self)
         self._is_serving = is_serving
         self._on_error = on_error or _raised
+        self._status_asked: dict[str, tuple[int, int]] = {}  # second, how often in it, by client
         self._learned: dict[str, Learned] = {}
 
     def handle(self, data: bytes, address: Address, port: Port, now_us: int) -> None:
@@ -108,6 +117,7 @@ class RadiusService:
         nas = self.clients.find(address[0])
         if nas is None:
             self.counters["dropped", "", "unknown_nas"] += 1
+            self.on_drop("unknown_nas", "", address[0])
             return None
         return self.receive_of(nas, data, address, port, now_us)[0]
 
@@ -124,6 +134,7 @@ class RadiusService:
             secret = self._checked(read, nas, port)
         except (Malformed, Refused) as error:
             self.counters["dropped", nas.name, error.reason] += 1
+            self.on_drop(error.reason, nas.name, address[0])
             return None, error.reason
         key = (address, port.number, read.ident)
         seen, answer = self.dedup.see(key, read.authenticator, read.data, now_us)
@@ -132,7 +143,11 @@ class RadiusService:
             if answer is not None:
                 port.send(answer, address)
             return None, ""
-        return Request(read, nas, secret, address, port, key, now_us), ""
+        self.last_seen[nas.name] = now_us
+        request = Request(read, nas, secret, address, port, key, now_us)
+        if self.traces:
+            self.traces.request(request)
+        return request, ""
 
     def serve(self, request: Request) -> None:
         """Give a request to its flow."""
@@ -176,11 +191,15 @@ class RadiusService:
         self.dedup.answered(request.key, request.packet.authenticator, data)
         request.port.send(data, request.address)
         self.counters["responses", nas.name, _CODES[code], result] += 1
+        self.durations[code, result].observe((self.node.now_us() - request.now_us) / 1e6)
+        if self.traces:
+            self.traces.answer(request, code, packet.decode(data).attributes, result)
 
     def drop(self, request: Request, reason: str) -> None:
         """End a request without an answer; its repeat will be tried again."""
         self.dedup.forget(request.key, request.packet.authenticator)
         self.counters["dropped", request.nas.name, reason] += 1
+        self.on_drop(reason, request.nas.name, request.address[0])
 
     def flush(self) -> None:
         """Have everything that was served committed and answered."""
@@ -217,7 +236,18 @@ class RadiusService:
 
     def _status(self, request: Request) -> None:
         """Answer a Status-Server; its other attributes say nothing (RFC 5997 3)."""
-        self.counters["requests", request.nas.name, "status"] += 1
+        nas = request.nas
+        self.counters["requests", nas.name, "status"] += 1
+        if not nas.status_server:
+            self.drop(request, "status_off")
+            return
+        second, asked = self._status_asked.get(nas.name, (0, 0))
+        now_s = request.now_us // 1_000_000
+        asked = asked + 1 if second == now_s else 1
+        self._status_asked[nas.name] = (now_s, asked)
+        if asked > nas.status_per_second:
+            self.drop(request, "status_limited")
+            return
         if not self._is_serving():
             self.drop(request, "not_serving")
             return
@@ -232,6 +262,14 @@ class RadiusService:
 def _raised(error: Exception) -> None:
     """Nobody wants to know: let it be seen where it happened."""
     raise error
+
+
+def _unseen(_event: str, **_fields: object) -> None:
+    """Nobody looks at traces."""
+
+
+def _untold(_reason: str, _nas: str, _address: str) -> None:
+    """Nobody wants to hear of packets that were dropped; they are counted."""
 
 
 def _stops_first(access: list[Request], accounting: list[Request], stops: list[Request]) -> list[Request]:

@@ -34,6 +34,7 @@ def limits_from_json(text: str) -> Limits:
         call_seconds=fields.get("call_seconds"),
         denied_classes=frozenset(fields.get("denied_classes", ())),
         allowed_classes=None if allowed is None else frozenset(allowed),
+        valid_after_use_s=fields.get("valid_after_use_s"),
     )
 
 

@@ -47,6 +47,12 @@ def head() -> str:
     return ScriptDirectory.from_config(alembic_config("")).get_current_head() or ""
 
 
+def history() -> list[tuple[str, str]]:
+    """Every revision with what it does, the newest first."""
+    script = ScriptDirectory.from_config(alembic_config(""))
+    return [(revision.revision, revision.doc) for revision in script.walk_revisions()]
+
+
 def current(engine: Engine) -> str | None:
     """The revision a store has, None when it was never prepared."""
     with engine.connect() as connection:

@@ -67,7 +67,7 @@ class SqliteStore:
     def __init__(self, url: str) -> None:
         self.consumers: tuple[outbox.Consumer, ...] = ()
         self.path = make_url(url).database or ""
-        self._lock = _lock(self.path + ".lock")
+        self._lock = lock(self.path + ".lock")
         try:
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=256)
             for pragma in PRAGMAS:
@@ -370,7 +370,7 @@ class _Transaction:
             raise StoreUnavailable(str(error)) from error
 
 
-def _lock(path: str) -> int:
+def lock(path: str) -> int:
     """Hold the lock that says this process writes the file."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -164,6 +164,30 @@ cdr = Table(
     Column("lines", Text, nullable=False),  # JSON: the settled lines with their anchors and plans
 )
 
+# Export of CDRs: a file is announced with the revisions it holds before it is written, so that a crash in
+# between is followed by the same file and never by a second one with the same CDRs.
+cdr_file = Table(
+    "cdr_file",
+    metadata,
+    Column("number", Id, primary_key=True, autoincrement=True),
+    Column("node", Text, nullable=False),  # who writes it, into its own directory
+    Column("name", Text, nullable=False),
+    Column("records", Integer, nullable=False),
+    Column("digest", Text, nullable=False, server_default=""),  # SHA-256 of the closed file; "": not closed yet
+    Column("created_at", BigInteger, nullable=False),
+    Column("closed_at", BigInteger),
+)
+
+cdr_export = Table(
+    "cdr_export",
+    metadata,
+    Column("cdr_id", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("file_number", BigInteger, nullable=False, index=True),
+    PrimaryKeyConstraint("cdr_id", "revision"),
+    sqlite_with_rowid=False,
+)
+
 ledger_entry = Table(
     "ledger_entry",
     metadata,
@@ -259,6 +283,7 @@ voucher = Table(
     Column("currency", Text, nullable=False),
     Column("state", Text, nullable=False),  # active | used | blocked
     Column("expires_at", BigInteger),
+    Column("extends", BigInteger),  # seconds that redeeming adds to the validity of the account
     Column("account_id", BigInteger),  # who redeemed it
     Column("redeemed_at", BigInteger),
     Column("created_at", BigInteger, nullable=False),

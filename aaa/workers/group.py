@@ -21,6 +21,7 @@ from aaa.bus.pipe import PipeLink
 from aaa.ops.figures import Total
 from aaa.workers.inherit import Inherited, Reserved
 
+COUNTERS = ("node", "tally", "radius", "diameter", "switches", "bus", "outbox", "durations")
 PAUSE_FIRST_S = 0.1
 PAUSE_MOST_S = 10.0
 SILENT_MAX_S = 15.0
@@ -70,7 +71,7 @@ class WorkerGroup:
         ready: Callable[[], None],
         ended: Callable[[int], None],
     ) -> None:
-        self.total = Total(("node", "radius", "diameter", "switches", "bus", "outbox"), ("lag",))
+        self.total = Total(COUNTERS, ("lag", "batch", "locked"))
         self.workers = [Worker(index) for index in range(count)]
         self._reactor = reactor
         self._reserved = reserved

@@ -186,11 +186,11 @@ def test_figures_of_the_workers_are_summed_and_survive_their_end(server: Aaad) -
         return found
 
     asked(server, ONE, access_request("u4", "u4", "figures"))
-    time.sleep(1.3)
+    until(lambda: granted() > 0)  # workers tell their figures once a second
     before = granted()
     killed = workers(server)[1]["pid"]
     os.kill(killed, signal.SIGKILL)
-    until(lambda: workers(server)[1]["serving"] and workers(server)[1]["pid"] != killed)
+    until(lambda: workers(server)[1]["serving"] and workers(server)[1]["pid"] != killed, seconds=30)
 
     assert 0 < before <= granted()
 

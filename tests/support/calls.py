@@ -75,13 +75,20 @@ class Load:
         for each in self.sockets:
             each.setblocking(False)
 
-    def run(self, seconds: float) -> None:
-        """Keep calls going for a while; repeat what is not answered within 0.2 s."""
+    def run(self, seconds: float, begins: bool = True) -> None:
+        """
+        Keep calls going for a while; repeat what is not answered within 0.2 s.
+
+        Args:
+            begins: False: only go on with calls that were granted something, until none is left.
+        """
         end = time.monotonic() + seconds
-        while (now := time.monotonic()) < end:
+        while (now := time.monotonic()) < end and (begins or self.unfinished()):
             for each in self.sockets:
                 call = self.active.get(each)
                 if call is None:
+                    if not begins:
+                        continue
                     call = self.active[each] = Call(f"s{self.begun}", f"u{self.begun % USERS}")
                     self.begun += 1
                     call.next_request()
@@ -99,9 +106,9 @@ class Load:
             reply = each.recv(5000)
         except (BlockingIOError, ConnectionRefusedError):
             return
-        call = self.active[each]
-        if reply[1] != call.request[1]:
-            return
+        call = self.active.get(each)
+        if call is None or reply[1] != call.request[1]:
+            return  # another answer to a request that was sent twice
         call.took(reply)
         if call.stage > 4:
             self.over.append(call)
@@ -109,6 +116,10 @@ class Load:
             return
         call.next_request()
         self.send(each, call)
+
+    def unfinished(self) -> list[str]:
+        """Calls that were granted something and have no answer to what came after it."""
+        return [call.sid for call in self.active.values() if call.granted]
 
     def close(self) -> None:
         for each in self.sockets:

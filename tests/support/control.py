@@ -9,13 +9,17 @@ from fastapi.testclient import TestClient
 
 from aaa.api.app import make_app
 from aaa.api.context import ApiContext
+from aaa.bus.hub import Hub
 from aaa.config import Config, load_config
 from aaa.engine.model import Answer, Begin, ChargeKey, End, Identity, LineRequest, Policy, Total
 from aaa.keys import Keys
 from aaa.node.control import NodeControl
 from aaa.node.node import ChargingNode
+from aaa.node.refusals import Refusals
 from aaa.node.tariffs import TariffBook
+from aaa.ops.questions import answers
 from aaa.radius.clients import nas_from
+from aaa.radius.trace import Traces
 from aaa.store import schema
 from aaa.store.read import open_reader
 from aaa.store.sqlite import SqliteStore
@@ -67,7 +71,14 @@ class World:
         )
         self.reactor = ThreadPoolExecutor(1)
         self.described: dict[str, object] = {"listeners": []}
-        control = NodeControl(self.node, self.reactor.submit, lambda: None, lambda: self.described)
+        self.traces = Traces(lambda event, **fields: None)
+        control = NodeControl(
+            self.node,
+            self.reactor.submit,
+            lambda: None,
+            lambda: self.described,
+            questions=answers(self.node, Refusals(), self.traces, Hub(self.errors.append)),
+        )
         self.context = ApiContext(
             config,
             control,

@@ -102,6 +102,7 @@ class Aaad:
             stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             cwd=Path(__file__).parents[2],
+            env={**os.environ, "AAA__LOG__REQUESTS": os.environ.get("AAA__LOG__REQUESTS", "false")},
         )
         seen = self._read_until_ready()
         for kind, _, port in LISTENING.findall(seen):
@@ -120,6 +121,19 @@ class Aaad:
                 seen += os.read(handle, 65536)
         return seen.decode()
 
+    def log(self, until: str = "", timeout_s: float = 5.0) -> str:
+        """What it wrote to standard error since the last look, at least up to a word."""
+        assert self._process is not None and self._process.stderr is not None
+        handle = self._process.stderr.fileno()
+        seen = b""
+        deadline = time.monotonic() + timeout_s
+        while until.encode() not in seen or not seen:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{until!r} is not in the log: {seen.decode()}")
+            if select.select([handle], [], [], 0.1)[0]:
+                seen += os.read(handle, 1 << 16)
+        return seen.decode()
+
     def kill(self) -> None:
         """kill -9."""
         assert self._process is not None
@@ -136,6 +150,17 @@ class Aaad:
         code = self._process.wait(timeout=20)
         self._close()
         return code
+
+    def wait(self, timeout_s: float = 20.0) -> int:
+        """Until it has ended by itself; returns the exit code."""
+        assert self._process is not None
+        code = self._process.wait(timeout_s)
+        self._close()
+        return code
+
+    def is_running(self) -> bool:
+        """Whether the process lives."""
+        return self._process is not None and self._process.poll() is None
 
     def _close(self) -> None:
         assert self._process is not None and self._process.stderr is not None

@@ -28,6 +28,7 @@ def _settings(function: Any) -> Any:
             click.option("--allowed-class", "allowed_classes", multiple=True, help="Only these; repeatable."),
             click.option("--valid-from", metavar="TIME"),
             click.option("--valid-until", metavar="TIME"),
+            click.option("--valid-after-use", metavar="TIME", help="From the first session on, such as 90d."),
         )
     ):
         function = option(function)

@@ -48,6 +48,21 @@ def adjust(options: Options, account: str, amount: str, idempotency_key: str | N
 
 
 @verb(command)
+@click.argument("payer")
+@click.argument("receiver")
+@click.argument("amount")
+@click.option("--idempotency-key", metavar="KEY", help="The same key moves it once, however often it is sent.")
+@click.option("--reason", metavar="TEXT", default="")
+def transfer(
+    options: Options, payer: str, receiver: str, amount: str, idempotency_key: str | None, reason: str
+) -> None:
+    """Move money to another account; what running sessions hold stays."""
+    body = {"payer": payer, "receiver": receiver, "amount": amount, "reason": reason or options.reason}
+    body["idempotency_key"] = idempotency_key or f"aaactl:{uuid.uuid4()}"
+    show_one(options.client.request("POST", path_of("transfers"), body), options.form)
+
+
+@verb(command)
 @click.argument("account")
 @click.option("--limit", type=int, help="Stop after so many.")
 def history(options: Options, account: str, limit: int | None) -> None:

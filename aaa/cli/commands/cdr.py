@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import tomllib
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -26,6 +27,10 @@ COLUMNS = columns(
     "id", "account", "caller", "destination", "origin", "begun_at", "ended_at", "used", "amount", "amount.currency",
     "cause", "assumed",
 )  # fmt: skip
+
+
+RERATE_PAGE = 500
+FILE_COLUMNS = columns("number", "name", "node", "records", "sha256", "closed_at")
 
 
 def _list(options: Options, limit: int | None, **query: object) -> None:
@@ -47,6 +52,55 @@ def list_(options: Options, account: str, since: str, until: str, limit: int | N
 def unrated(options: Options, limit: int | None) -> None:
     """List usage that nobody is known to pay for."""
     _list(options, limit, unrated=True)
+
+
+@verb(command)
+def export(options: Options) -> None:
+    """Write what was not exported yet into closed files, in the directory of the server's [export] table."""
+    show_rows(options.client.request("POST", path_of("cdr-files")), FILE_COLUMNS, options.form)
+
+
+@verb(command)
+@click.option("--limit", type=int, help="Stop after so many.")
+def files(options: Options, limit: int | None) -> None:
+    """List the exported files with their digests."""
+    show_rows(options.client.pages(path_of("cdr-files"), limit), FILE_COLUMNS, options.form)
+
+
+@verb(command)
+@click.option("--version", type=int, required=True, help="Of the tariff that charged them; see `tariff list`.")
+@click.option("--account", metavar="ID", default="")
+@click.option("--since", metavar="TIME", default="", help="Ended at or after.")
+@click.option("--until", metavar="TIME", default="", help="Ended before.")
+@click.option("--post", is_flag=True, help="Correct the accounts by the differences; demands --reason.")
+@click.option("--reason", metavar="TEXT", default="")
+@click.option("--yes", is_flag=True, help="Do not ask before posting.")
+def rerate(
+    options: Options, version: int, account: str, since: str, until: str, post: bool, reason: str, yes: bool
+) -> None:
+    """Price closed CDRs again under another version of their tariff and show what differs."""
+    reason = reason or options.reason
+    if post and not reason:
+        raise CliError("usage", "--post demands --reason", USAGE)
+    if post and not yes:
+        click.confirm("Post the differences to the accounts?", abort=True, err=True)
+    order = {"version": version, "account": account, "since": since, "until": until, "reason": reason}
+    body: dict[str, Any] = {key: value for key, value in order.items() if value} | {"post": post, "limit": RERATE_PAGE}
+    counts = {"rated": 0, "skipped": 0}
+
+    def differences() -> Iterator[Any]:
+        while True:
+            page = options.client.request("POST", path_of("cdrs", "rerate"), body)
+            yield from page["items"]
+            for name in counts:
+                counts[name] += page[name]
+            if page["next"] is None:
+                return
+            body["after"] = page["next"]
+
+    shown = columns("cdr", "account", "used", "before", "after", "difference", "posted")
+    differing = show_rows(differences(), shown, options.form)
+    print(f"{counts['rated']} rated, {differing} differ, {counts['skipped']} of other tariffs", file=sys.stderr)
 
 
 @verb(command)

@@ -56,12 +56,13 @@ def reload(options: Options) -> None:
 @verb(command)
 @click.argument("file", type=click.Path(dir_okay=False))
 def support_bundle(options: Options, file: str) -> None:
-    """Pack what a supporter needs into FILE (.tar.gz): status, health, configuration without secrets, audit."""
+    """Pack what a supporter needs into FILE (.tar.gz), without secrets: status, health, configuration, log, audit."""
     import io  # noqa: PLC0415
     import json  # noqa: PLC0415
     import tarfile  # noqa: PLC0415
 
     parts = {name: options.client.get(path_of(name)) for name in ("status", "config", "nas", "peers", "tariffs")}
+    parts["log"] = options.client.get(path_of("log"))
     parts["audit"] = options.client.get(path_of("audit"), limit=1000)
     parts["ready"] = options.client.probe("/readyz?verbose=true")
     with tarfile.open(file, "w:gz") as bundle:

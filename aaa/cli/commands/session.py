@@ -76,6 +76,14 @@ def settle(options: Options, session: str, yes: bool) -> None:
 
 
 @verb(command)
+@click.argument("number")
+def why(options: Options, number: str) -> None:
+    """Show the last refusals about a subscriber or a number, however it is written, the newest first."""
+    shown = columns("at", "reason", "detail", "origin", "subscriber", "caller", "received", "destination")
+    show_rows(options.client.get(path_of("refusals"), name=number)["items"], shown, options.form)
+
+
+@verb(command)
 @click.option("--interval", type=click.FloatRange(0.5), default=1.0, show_default=True, metavar="S")
 def top(options: Options, interval: float) -> None:
     """Watch running sessions on a live screen until interrupted."""

@@ -19,12 +19,15 @@ COLUMNS = columns("serial", "batch", "amount", "state", "expires_at", "redeemed_
 @click.option("--amount", required=True)
 @click.option("--currency", required=True, metavar="CODE")
 @click.option("--expires-at", metavar="TIME")
-def generate(options: Options, batch: str, count: int, amount: str, currency: str, expires_at: str | None) -> None:
+@click.option("--extends", metavar="TIME", help="What redeeming adds to the account's validity, such as 90d.")
+def generate(
+    options: Options, batch: str, count: int, amount: str, currency: str, expires_at: str | None, extends: str | None
+) -> None:
     """Make a batch and print its PINs, this once; `-o csv` for the printer."""
     body = {"batch": batch, "count": count, "amount": amount, "currency": currency}
-    made = options.client.request(
-        "POST", path_of("vouchers"), body | ({"expires_at": expires_at} if expires_at else {})
-    )
+    terms = {"expires_at": expires_at, "extends": extends}
+    body |= {key: value for key, value in terms.items() if value}
+    made = options.client.request("POST", path_of("vouchers"), body)
     show_rows(made, columns("serial", "pin", "amount", "amount.currency", "expires_at"), options.form)
 
 

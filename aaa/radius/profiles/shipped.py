@@ -20,13 +20,16 @@ SHIPPED: dict[str, Profile] = {
     profile.name: profile for profile in (GENERIC, FREESWITCH, FREESWITCH_STOCK, CISCO_VOIP, KAMAILIO, HOTSPOT)
 }
 
-_OWN = frozenset(field.name for field in fields(Profile)) - {"name", "takes", "called", "calling", "charge_keys"}
-_LISTS = frozenset(("identity", "session_keys", "grants_by"))
+_OWN = frozenset(field.name for field in fields(Profile)) - {"name", "charge_keys"}
+_LISTS = frozenset(("identity", "session_keys", "grants_by", "called", "calling", "takes"))
 
 
 def own(name: str, settings: Mapping[str, Any]) -> Profile:
     """
     Make a profile of an operator's own: one that is shipped (`base`, default generic) with fields changed.
+
+    Args:
+        settings: `called`, `calling` and `takes` name attributes by their codes.
 
     Raises:
         ValueError: An unknown base or key, or a value of the wrong type; the text names it.
@@ -43,5 +46,5 @@ def own(name: str, settings: Mapping[str, Any]) -> Profile:
         wanted = list if key in _LISTS else type(getattr(SHIPPED[base], key))
         if type(value) is not wanted:
             raise ValueError(f"{key}: expected {wanted.__name__}, got {type(value).__name__}")
-        changed[key] = tuple(value) if wanted is list else value
+        changed[key] = frozenset(value) if key == "takes" else tuple(value) if wanted is list else value
     return replace(SHIPPED[base], **changed)

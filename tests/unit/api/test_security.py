@@ -83,7 +83,7 @@ def test_a_token_does_what_its_role_allows_and_gets_403_for_every_other_write(wo
         method = next(iter(route.methods))
         path = route.path.replace("{name}", "nobody").replace("{number}", "1").replace("{format}", "csv")
         path = path.replace("{version}", "1").replace("{kind}", "ip").replace("{value:path}", "x")
-        path = path.replace("{ref}", "x").replace("{serial}", "x")
+        path = path.replace("{ref}", "x").replace("{serial}", "x").replace("{subscriber:path}", "x")
         answer = client.request(method, path, json={} if method != "GET" else None)
         if roles <= allowed:
             assert answer.status_code not in (401, 403), (method, path, answer.text)

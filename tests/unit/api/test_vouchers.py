@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.control import World
+from aaa.api.housekeeping import date_cards, find_cards
+from aaa.api.shapes import instant
+from aaa.engine.model import Begin, ChargeKey, Identity, LineRequest, Policy, Reason
+from tests.support.control import FILE, World
+
+CARD = """
+[[account]]
+id = "card"
+currency = "EUR"
+tariff = "retail"
+opening_balance = "5"
+valid_after_use = "7d"
+"""
 
 
 def batch(world: World, name: str = "b1", count: int = 3, **more: str) -> list[dict]:
@@ -94,3 +106,46 @@ def test_a_batch_is_made_once(world: World):
         ).status_code
     )
     assert 3 == len(world.get("vouchers", batch="b1")["items"])
+
+
+def test_a_voucher_extends_the_validity_of_its_account(world: World):
+    """From now when there was no last day, from the last day when there was; once, however often it is redeemed."""
+    world.apply()
+    body = {"batch": "x", "count": 2, "amount": "5.00", "currency": "EUR", "extends": "30d"}
+    first, second = [made["pin"] for made in world.api.post("/v1/vouchers", json=body).json()]
+    for pin in (first, first, second):
+        assert 200 == world.api.post("/v1/accounts/bob/vouchers", json={"pin": pin}).status_code
+
+    until = world.now_us + 60 * 86_400 * 1_000_000
+    assert instant(until) == world.get("accounts/bob")["valid_until"]
+
+
+def test_a_card_expires_some_time_after_its_first_use(world: World):
+    """Unused it keeps; the first session gives it its last day, which another session does not move."""
+    world.apply(FILE)
+    world.apply(CARD)
+    assert 0 == date_cards(world.context)
+    world.begin("c1", account="card")
+    used_us = world.now_us
+    world.end("c1")
+    assert 1 == date_cards(world.context)
+    world.begin("c2", account="card")
+    world.end("c2")
+
+    assert (0, 0) == (date_cards(world.context), find_cards(world.context))
+    assert instant(used_us + 7 * 86_400 * 1_000_000) == world.get("accounts/card")["valid_until"]
+    world.now_us = used_us + 8 * 86_400 * 1_000_000
+    line = LineRequest(ChargeKey(), destination="4420", received="020")
+    answer = world.do(Begin("c3", Identity("begin"), Policy(), (line,), "sbc"), "card")
+    assert Reason.ACCOUNT_EXPIRED == answer.reason
+
+
+def test_a_card_whose_use_a_crash_forgot_is_found_at_the_next_start(world: World):
+    """The sessions and CDRs of the store know it."""
+    world.apply(FILE)
+    world.apply(CARD)
+    world.begin("c1", account="card")
+    world.node.tally.first_uses.clear()
+
+    assert (1, 0) == (find_cards(world.context), find_cards(world.context))
+    assert world.get("accounts/card")["valid_until"] is not None

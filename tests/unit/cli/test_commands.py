@@ -9,6 +9,7 @@ import json
 import pytest
 
 from aaa.cli.main import NOUNS
+from tests.support.control import FILE
 
 from .conftest import Shop
 
@@ -287,3 +288,77 @@ def test_a_live_screen_needs_a_terminal(shop: Shop):
 
     assert 2 == refused.code
     assert "session list --watch" in refused.err
+
+
+def test_a_refusal_can_be_asked_for_by_number(shop: Shop):
+    """However the number is written; nobody else's refusals."""
+    shop.world.begin(account="bob")
+    told = json.loads(shop.aaactl("session", "why", "+44 20", "-o", "json").out)
+
+    assert [("no_credit", "bob")] == [(refusal["reason"], refusal["subscriber"]) for refusal in told]
+    assert "[]\n" == shop.aaactl("session", "why", "alice", "-o", "json").out
+
+
+def test_money_is_transferred(shop: Shop):
+    """Once per key; more than there is, is refused with exit code 1."""
+    again = ("balance", "transfer", "alice", "bob", "4", "--idempotency-key", "k", "-o", "json")
+    moved, repeated = json.loads(shop.aaactl(*again).out), json.loads(shop.aaactl(*again).out)
+
+    assert (False, True) == (moved["repeated"], repeated["repeated"])
+    assert "4.000000" == repeated["receiver"]["balance"]["amount"]
+    assert 1 == shop.aaactl("balance", "transfer", "alice", "bob", "100").code
+
+
+def test_a_reservation_is_listed_and_released(shop: Shop):
+    """What a call holds goes back to the account."""
+    number = shop.world.begin(seconds=60)
+    (held,) = json.loads(shop.aaactl("reservation", "list", "-o", "json").out)
+    released = shop.aaactl("reservation", "release", number, "--yes")
+
+    assert (number, "0.600000", 0) == (held["id"], held["reserved"]["amount"], released.code)
+    assert "[]\n" == shop.aaactl("reservation", "list", "-o", "json").out
+
+
+def test_a_client_is_added_and_its_secret_rotated(shop: Shop):
+    """A secret that is made is printed once; one from a file is not."""
+    made = json.loads(shop.aaactl("nas", "add", "edge-2", "--address", "10.9.9.0/24", "-o", "json").out)
+    file = shop.file("secret", "from-a-file-1\n")
+    rotated = json.loads(shop.aaactl("nas", "secret-rotate", "edge-2", "--secret-file", file, "-o", "json").out)
+    finished = json.loads(shop.aaactl("nas", "secret-rotate", "edge-2", "--finish", "-o", "json").out)
+
+    assert 32 == len(made["secret"])
+    assert (2, 1) == (rotated["secrets"], finished["secrets"])
+    assert "secret" not in rotated
+    assert 5 == shop.aaactl("nas", "secret-rotate", "edge", "--secret-file", file).code
+
+
+def test_a_trace_is_started_and_stopped(shop: Shop):
+    """It is listed with its end."""
+    started = json.loads(shop.aaactl("trace", "start", "--subscriber", "alice", "--for", "5m", "-o", "json").out)
+    stopped = shop.aaactl("trace", "stop", "--subscriber", "alice", "-o", "json").out
+
+    assert ["alice"] == [trace["subscriber"] for trace in started]
+    assert "[]\n" == stopped == shop.aaactl("trace", "list", "-o", "json").out
+
+
+def test_cdrs_are_rated_again(shop: Shop):
+    """The differences, then the correction with its reason."""
+    shop.world.begin()
+    shop.world.end(seconds=30)
+    shop.world.now_us += 10_000_000
+    shop.aaactl("apply", shop.file("d.toml", FILE.replace('price = "0.60"', 'price = "1.20"')))
+    shown = shop.aaactl("cdr", "rerate", "--version", "2", "-o", "json")
+    posted = shop.aaactl("cdr", "rerate", "--version", "2", "--post", "--yes", "--reason", "typo", "-o", "json")
+
+    assert "0.300000" == json.loads(shown.out)[0]["difference"]["amount"]
+    assert "1 rated, 1 differ, 0 of other tariffs\n" == shown.err
+    assert json.loads(posted.out)[0]["posted"]
+    assert 2 == shop.aaactl("cdr", "rerate", "--version", "2", "--post", "--yes").code
+    assert "[]\n" == shop.aaactl("cdr", "rerate", "--version", "2", "-o", "json").out
+
+
+def test_exporting_without_a_directory_is_refused(shop: Shop):
+    """With what to configure."""
+    refused = shop.aaactl("cdr", "export")
+
+    assert (1, True) == (refused.code, "[export] directory" in refused.err)

@@ -41,20 +41,43 @@ def test_names_and_labels_are_those_of_the_operations_page(world):
         Sources(
             world.context.engine,
             "0.1",
-            {("granted", ""): 3, ("denied", "no_credit"): 2, ("overspend", "late"): 1_500_000, ("conflict", "stop"): 1},
+            {("overspend", "late"): 1_500_000, ("conflict", "stop"): 1, ("conflicts", ""): 2},
             {
                 ("requests", "sbc", "access"): 5,
                 ("responses", "sbc", "2", "granted"): 4,
                 ("duplicates", "sbc", "answered"): 2,
                 ("duplicates", "sbc", "in_progress"): 1,
                 ("dropped", "", "unknown_nas"): 7,
+                ("dynauth", "sbc", "disconnect", "ack"): 1,
+            },
+            gauges=lambda: {"aaa_reply_cache_entries": 9.0, "aaa_reply_cache_evictions": 2.0},
+            durations={(2, "granted"): Histogram()},
+            transactions={"batch": Histogram()},
+            tally={
+                ("grants", "voice", "granted"): 3,
+                ("grants", "voice", "no_credit"): 2,
+                ("started", "voice"): 3,
+                ("ended", "stale"): 1,
+                ("used_seconds", "voice"): 45,
+                ("charged", "voice", "EUR"): 2_500_000,
             },
         )
     )
 
     assert {
-        ("aaa_grants_total", (("outcome", "granted"),)): 3,
-        ("aaa_grants_total", (("outcome", "denied_no_credit"),)): 2,
+        ("aaa_grants_total", (("outcome", "granted"), ("service", "voice"))): 3,
+        ("aaa_grants_total", (("outcome", "denied_no_credit"), ("service", "voice"))): 2,
+        ("aaa_grants_total", (("outcome", "denied_store"), ("service", "voice"))): 0,
+        ("aaa_sessions_started_total", (("service", "voice"),)): 3,
+        ("aaa_sessions_ended_total", (("cause", "stale"),)): 1,
+        ("aaa_used_seconds_total", (("service", "voice"),)): 45,
+        ("aaa_charged_amount_total", (("currency", "EUR"), ("service", "voice"))): 2.5,
+        ("aaa_store_conflicts_total", (("operation", "batch"),)): 2,
+        ("aaa_store_transaction_seconds_count", (("operation", "batch"),)): 0,
+        ("aaa_radius_request_duration_seconds_count", (("code", "accept"), ("result", "granted"))): 0,
+        ("aaa_dynauth_requests_total", (("kind", "disconnect"), ("nas", "sbc"), ("result", "ack"))): 1,
+        ("aaa_reply_cache_entries", ()): 9,
+        ("aaa_reply_cache_evictions_total", ()): 2,
         ("aaa_overspend_amount_total", (("cause", "late"),)): 1.5,
         ("aaa_overspend_amount_total", (("cause", "grant"),)): 0,
         ("aaa_notices_total", (("cause", "stop"), ("kind", "conflict"))): 1,
@@ -73,9 +96,9 @@ def test_without_a_store_the_rest_is_still_served(tmp_path):
     """The scrape that tells of the outage must not fail because of it."""
     engine = create_engine(f"sqlite:///file:{tmp_path}/none.db?mode=ro&uri=true")
 
-    found = samples(Sources(engine, "0.1", {("granted", ""): 1}, {}))
+    found = samples(Sources(engine, "0.1", {("late", ""): 1}, {}))
 
-    assert (0, 1) == (found["aaa_store_up", ()], found["aaa_grants_total", (("outcome", "granted"),)])
+    assert (0, 1) == (found["aaa_store_up", ()], found["aaa_settlement_late_total", ()])
 
 
 def test_a_histogram_is_cumulative():

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from aaa.ops import manual
 from aaa.ops.reference import pages
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +31,13 @@ def test_the_page_of_commands_is_fresh():
     committed = (DOCS / "reference/command-line.md").read_text(encoding="utf-8")
 
     assert told.findall(pages()["command-line.md"]) == told.findall(committed)
+
+
+def test_the_manual_pages_are_fresh():
+    """Make them with `python -m aaa.ops.manual docs/man`; nouns, verbs, options and exit codes are compared."""
+    told = re.compile(r"^\.(?:SH|SS|B) .*", re.MULTILINE)
+    for name, page in manual.pages().items():
+        assert told.findall(page) == told.findall((DOCS / "man" / name).read_text(encoding="utf-8")), name
 
 
 def contract(document: dict[str, Any]) -> dict[str, Any]:

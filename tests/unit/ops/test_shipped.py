@@ -15,7 +15,7 @@ from prometheus_client.exposition import generate_latest
 
 from aaa.config import load_config
 from aaa.keys import Keys
-from aaa.ops.metrics import Collector, Sources
+from aaa.ops.metrics import GAUGES, Collector, Sources
 from aaa.provision import ApplyFile, parse_apply
 from aaa.store.read import open_reader
 
@@ -26,7 +26,8 @@ METRIC = re.compile(r"\baaa_[a-z_]+")
 def known_metrics(tmp_path: Path) -> set[str]:
     """Every family the collector has, with the names of its samples."""
     registry = CollectorRegistry()
-    registry.register(Collector(Sources(open_reader(f"sqlite:///{tmp_path}/none.db"), "0", {}, {})))
+    gauges = dict.fromkeys(GAUGES, 0.0)
+    registry.register(Collector(Sources(open_reader(f"sqlite:///{tmp_path}/none.db"), "0", {}, {}, lambda: gauges)))
     text = generate_latest(registry).decode()
     families = {line.split()[2]: line.split()[3] for line in text.splitlines() if line.startswith("# TYPE")}
     histograms = {name for name, kind in families.items() if kind == "histogram"}

@@ -197,6 +197,21 @@ def test_status_server_is_silent_when_the_server_cannot_serve():
     assert served.dropped() == {"not_serving": 1}
 
 
+def test_status_server_can_be_switched_off():
+    served = Bench(nas(status_server=False))
+
+    assert served.access(signed=True, code=12) is None
+    assert served.dropped() == {"status_off": 1}
+
+
+def test_status_server_is_answered_so_often_a_second_and_no_more():
+    served = Bench(nas(status_per_second=2))
+    answered = [served.access(signed=True, code=12) is not None for _ in range(4)]
+
+    assert answered == [True, True, False, False]
+    assert served.dropped() == {"status_limited": 2}
+
+
 # -- order of service ---------------------------------------------------------------------------------
 
 

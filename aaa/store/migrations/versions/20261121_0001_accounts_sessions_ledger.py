@@ -71,6 +71,28 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_cdr_ended_at"), ["ended_at"], unique=False)
 
     op.create_table(
+        "cdr_export",
+        sa.Column("cdr_id", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("file_number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("cdr_id", "revision", name=op.f("pk_cdr_export")),
+        sqlite_with_rowid=False,
+    )
+    with op.batch_alter_table("cdr_export", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_cdr_export_file_number"), ["file_number"], unique=False)
+
+    op.create_table(
+        "cdr_file",
+        sa.Column("number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("node", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("records", sa.Integer(), nullable=False),
+        sa.Column("digest", sa.Text(), server_default="", nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_cdr_file")),
+    )
+    op.create_table(
         "early_start",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("started_at", sa.BigInteger(), nullable=False),
@@ -229,6 +251,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.Column("extends", sa.BigInteger(), nullable=True),
         sa.Column("account_id", sa.BigInteger(), nullable=True),
         sa.Column("redeemed_at", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -334,6 +357,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_early_start_deadline"))
 
     op.drop_table("early_start")
+    op.drop_table("cdr_file")
+    with op.batch_alter_table("cdr_export", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_cdr_export_file_number"))
+
+    op.drop_table("cdr_export")
     with op.batch_alter_table("cdr", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_cdr_ended_at"))
         batch_op.drop_index(batch_op.f("ix_cdr_account_id"))
