@@ -146,14 +146,15 @@ def test_the_ledger_stays_equal_when_the_server_is_killed_in_the_middle(tmp_path
     server, port = started(tmp_path / "n", 500)
     try:
         ledger = tmp_path / "ledger.csv"
-        options = ("--users", "500", "--conns", "64", "--inflight", "256", "--duration", "15", "--service", service)
+        options = ("--users", "500", "--conns", "64", "--inflight", "256", "--duration", "30", "--service", service)
         process = run(diaload, port, ledger, *options)
         for _ in range(2):
-            time.sleep(4)
+            time.sleep(3)  # long before its time is over: it gives up on what is unanswered then
             server.kill()
             server.start()
         result = outcome(process, 90)
         assert (result["errors"], result["reconnects"] >= 64) == (0, True), result
+        assert result["sessions"]["started"] == result["sessions"]["done"], result
         assert charged(server) == charges(service, ledger) != {}
         assert server.mismatches() == 0
     finally:

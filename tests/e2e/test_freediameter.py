@@ -127,7 +127,7 @@ def test_a_request_resent_by_a_dra_to_another_node_is_answered_alike_and_charged
     nodes, proxies = [], []
     for number, host in enumerate(hosts, 1):
         port = free_port()
-        node = Aaad(tmp_path / host, config(host, plain(port), RELAY), url, f"node-{number}")
+        node = Aaad(tmp_path / host, config(host, plain(port), RELAY), url, node=f"node-{number}")
         if nodes:
             (node.directory / "server.key").write_bytes((nodes[0].directory / "server.key").read_bytes())
         running(node)
