@@ -6,6 +6,7 @@ JOBS := 2
 
 SEED := 1
 SESSIONS := 100000
+NODES := 1
 
 .PHONY: run test lint format campaign sim bench clean
 
@@ -34,11 +35,13 @@ campaign: ## long random runs that are not part of the suite
 	@.ci/setup test
 	$(VENV)/python -m pytest -m campaign
 	$(VENV)/python -m tests.mutation.rating_mutations
+	$(VENV)/python -m tests.mutation.engine_mutations
 	$(VENV)/python -m tests.sim --seed 1 --sessions 1000000
+	$(VENV)/python -m tests.sim --seed 2 --sessions 200000 --nodes 3
 
-sim: ## the simulator alone: make sim SEED=7 SESSIONS=100000
+sim: ## the simulator alone: make sim SEED=7 SESSIONS=100000 NODES=2
 	@.ci/setup test
-	$(VENV)/python -m tests.sim --seed $(SEED) --sessions $(SESSIONS)
+	$(VENV)/python -m tests.sim --seed $(SEED) --sessions $(SESSIONS) --nodes $(NODES)
 
 bench: ## the benchmark; prints figures, fails on wrong answers
 	@.ci/setup test

@@ -5,6 +5,7 @@ End: settle a session at what it used, or take the usage of one nobody announced
 from __future__ import annotations
 
 from aaa.engine.begin import line_head, session_head
+from aaa.engine.identity import known
 from aaa.engine.lines import opened, reported
 from aaa.engine.model import (
     NOTHING,
@@ -33,7 +34,7 @@ from aaa.engine.periods import placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import Reports, line_of, overspent, settled
 from aaa.engine.sums import moved
-from aaa.engine.update import ack, replaced, with_aliases
+from aaa.engine.update import ack, repeated, replaced, with_aliases
 
 ORPHAN = "orphan"  # the cause of a session that was never announced
 
@@ -54,6 +55,10 @@ def end(accounts: Accounts, session: Session, command: End, tariffs: Tariffs, no
         if total is None or session.reported is None or total == session.reported:
             return NOTHING, ack(account, session, Outcome.REPEAT)
         return Changes(notices=(Notice("conflict", "stop"),)), ack(account, session, Outcome.CONFLICT)
+    if command.identity.order is not None:
+        before = known(session, command.identity, now)
+        if before is not None:  # an end under the number of a request that was answered: nothing moves twice (S7)
+            return repeated(session, before.answer)
     is_late = session.state is State.EXPIRED
     event_us = command.event_us or now
     answered_us = command.answered_us or session.answered_us

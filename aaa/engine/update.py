@@ -56,7 +56,7 @@ def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tar
     account = accounts[0]
     before = known(session, command.identity, now)
     if before is not None:
-        return _repeated(account, session, before.answer)
+        return repeated(session, before.answer)
     refusal = refused_account(account, now) if session.lines[0].head.plan is not None else None
     if session.cause:
         refusal = Reason.NOT_ALLOWED
@@ -85,7 +85,7 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     account = accounts[0]
     before = known(session, command.identity, now)
     if before is not None:
-        return _repeated(account, session, before.answer)
+        return repeated(session, before.answer)
     if session.state is State.CLOSED:
         return NOTHING, ack(account, session, Outcome.IGNORED)
     if session.state is State.EXPIRED:
@@ -162,7 +162,8 @@ def ack(account: Account, session: Session, outcome: Outcome) -> Ack:
     return Ack(outcome, session.head.id, cost, account.shown_micro, account.profile.currency)
 
 
-def _repeated(account: Account, session: Session, answer: Answer | None) -> Decision:
+def repeated(session: Session, answer: Answer | None) -> Decision:
+    """The decision for a request that was made before: its answer again, or a conflict with it (S7)."""
     if answer is None:
         return Changes(notices=(Notice("conflict", "identity"),)), Denial(Reason.CONFLICT, "", session.head.id)
     return NOTHING, answer

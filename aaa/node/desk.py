@@ -34,7 +34,7 @@ from aaa.engine.ports import Tariffs
 from aaa.node.cache import Cache
 from aaa.store.batch import NOBODY, Batch, Before, Stage
 from aaa.store.names import NameFilter
-from aaa.store.port import Wanted
+from aaa.store.port import Loaded, Wanted
 
 Reply = Callable[[Answer], None]
 
@@ -75,6 +75,12 @@ class Request:
             account_id = emergency_id
         movement = command.idempotency_key if isinstance(command, Adjust) else ""
         return Wanted(names_of(command), account_id, movement, account_id in cached)
+
+    def take(self, found: Loaded) -> None:
+        """Take what the store knows beside the account and the session; from now on it can be decided."""
+        self.early_start_us = found.early_start_us
+        self.movement = found.movement
+        self.is_loaded = True
 
 
 def names_of(command: Command) -> tuple[str, ...]:

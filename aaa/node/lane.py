@@ -16,8 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aaa.node.cache import Cache
-from aaa.node.desk import Desk, Request, names_of
-from aaa.store.port import Committed, Failed, Loaded
+from aaa.node.desk import Desk, Request
+from aaa.store.port import Committed, Failed, Loaded, Wanted
 
 if TYPE_CHECKING:
     from aaa.node.node import ChargingNode
@@ -69,10 +69,12 @@ class LockLane:
             return
         self._is_busy = True
         requests = sorted((request for some in taken.values() for request in some), key=lambda request: request.order)
-        names = [name for request in requests for name in names_of(request.command)]
         accounts = sorted(taken)
+        emergency_id = self._node.desk.emergency_id
+        wanted = [Wanted((), account_id) for account_id in accounts]
+        wanted += [request.wanted((), emergency_id) for request in requests]
         self._node.store.load_locked(
-            accounts, names, self._node.tariffs, lambda loaded: self._decide(accounts, requests, loaded)
+            accounts, wanted, self._node.tariffs, lambda loaded: self._decide(accounts, requests, loaded)
         )
 
     def _decide(self, accounts: list[int], requests: list[Request], loaded: list[Loaded] | Failed) -> None:
@@ -91,8 +93,8 @@ class LockLane:
                 cache.put_account(found.account, found.version)
             if found.session is not None and found.session.head.id not in cache.sessions:
                 cache.put_session(found.session)
-        for request in requests:
-            request.is_loaded = True
+        for request, found in zip(requests, loaded[len(accounts) :], strict=True):
+            request.take(found)
             desk.decide(request)
         batch = desk.take()
         node.store.commit_locked(batch, node.now_us(), lambda outcome: self._ended(accounts, requests, outcome))

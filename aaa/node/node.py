@@ -260,9 +260,7 @@ class ChargingNode:
                 self.cache.put_account(account, found.version)
         if session is not None and session.head.id not in self.cache.sessions:
             self.cache.put_session(session)
-        request.early_start_us = found.early_start_us
-        request.movement = found.movement
-        request.is_loaded = True
+        request.take(found)
         self.desk.decide(request)
 
     def _stale(self, number: int) -> None:

@@ -91,11 +91,11 @@ class Store(Protocol):
     def load_locked(
         self,
         account_ids: list[int],
-        names: list[str],
+        wanted: list[Wanted],
         tariffs: Tariffs,
         done: Callable[[list[Loaded] | Failed], None],
     ) -> None:
-        """Begin a transaction that holds these accounts, and read them and the named sessions (lock lane)."""
+        """Begin a transaction that holds these accounts, then read what requests need (lock lane)."""
 
     def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch and end the transaction that `load_locked` began."""

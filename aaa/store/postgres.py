@@ -84,12 +84,11 @@ class PostgresStore:
     def load_locked(
         self,
         account_ids: list[int],
-        names: list[str],
+        wanted: list[Wanted],
         tariffs: Tariffs,
         done: Callable[[list[Loaded] | Failed], None],
     ) -> None:
         """Lock the accounts in id order, then read in a second statement, whose snapshot is newer than the locks."""
-        wanted = [Wanted((), account_id) for account_id in account_ids] + [Wanted((name,)) for name in names]
 
         def read(rows: list[Any] | Failed) -> None:
             if isinstance(rows, Failed):

@@ -290,7 +290,7 @@ class SqliteStore:
     def load_locked(
         self,
         account_ids: list[int],
-        names: list[str],
+        wanted: list[Wanted],
         tariffs: Tariffs,
         done: Callable[[list[Loaded] | Failed], None],
     ) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.sim --seed 7 --sessions 100000`: one run of the simulator, without limit."""
+"""`python -m tests.sim --seed 7 --sessions 100000 --nodes 2`: one run of the simulator, without limit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.sim.simulator import LawBroken, Simulator
+from tests.sim.errors import LawBroken
+from tests.sim.simulator import Simulator
 
 
 def main() -> int:
@@ -17,18 +18,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=100_000)
+    parser.add_argument("--nodes", type=int, default=1)
     options = parser.parse_args()
     memory = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="aaa-sim-", dir=memory if memory.is_dir() else None))
     began = time.monotonic()
+    what = f"seed {options.seed}, {options.sessions} sessions, {options.nodes} node{'s'[: options.nodes > 1]}"
     try:
-        stats = Simulator(directory, options.seed, options.sessions).run()
+        stats = Simulator(directory, options.seed, options.sessions, options.nodes).run()
     except LawBroken as broken:
         print(f"BROKEN {broken}")
         return 1
     finally:
         shutil.rmtree(directory)
-    print(f"seed {options.seed}, {options.sessions} sessions, {time.monotonic() - began:.0f} s: no law broken")
+    print(f"{what}, {time.monotonic() - began:.0f} s: no law broken")
     print(", ".join(f"{name} {count}" for name, count in sorted(stats.items())))
     return 0
 
