@@ -47,10 +47,9 @@ class Laws:
         """Sessions that are held or open."""
         return int(self._one("SELECT count(*) FROM session WHERE state < 2"))
 
-    def live_among(self, clients: Iterable[Client]) -> bool:
-        """Whether a session of one of these is still held or open."""
-        live = {key for (key,) in self._reader.execute("SELECT key FROM session WHERE state < 2")}
-        return any(client.key in live for client in clients)
+    def live_keys(self) -> set[str]:
+        """The keys of sessions that are held or open."""
+        return {key for (key,) in self._reader.execute("SELECT key FROM session WHERE state < 2")}
 
     def sums(self, overspent_micro: int) -> None:
         """L6: every account is the sum of its entries and its live sessions; L1: what is below zero was counted."""

@@ -250,11 +250,14 @@ class Simulator:
 
     def _let_go(self) -> None:
         """Check what nothing will be sent for any more, and forget it, as the store forgets its sessions."""
-        if len(self._over) > 2 * REPEATED_MOST and not self._laws.live_among(self._over[:-REPEATED_MOST]):
-            old, self._over = self._over[:-REPEATED_MOST], self._over[-REPEATED_MOST:]
-            self._settled(old)
-            node = self.nodes.nodes[0]
-            node.store.purge(self.clock.now - KEPT_US, self.clock.now, 100_000, lambda _count: None)
+        if len(self._over) < 2 * REPEATED_MOST:
+            return
+        old, self._over = self._over[:-REPEATED_MOST], self._over[-REPEATED_MOST:]
+        live = self._laws.live_keys()
+        self._settled([client for client in old if client.key not in live])
+        self._over = [client for client in old if client.key in live] + self._over
+        store = self.nodes.nodes[0].store
+        store.purge(self.clock.now - KEPT_US, self.clock.now, 100_000, lambda _count: None)
 
     def _settled(self, clients: list[Client]) -> None:
         for client in clients:
