@@ -308,9 +308,11 @@ class ChargingNode:
         if not self.desk.batch:
             self.cache.trim()
         self.flush()  # the next batch is on its way before the answers of this one are made
+        answered: list[Request] = []
         for stage in batch.values():
             self.tally.stage(stage)
-            self.answer(stage.requests)
+            answered += stage.requests
+        self.answer(answered)
         for reply in restarts:
             self._call(reply, True)
 
@@ -392,7 +394,10 @@ class ChargingNode:
         for request in requests:
             if request.again:
                 self.counters["decided_again", str(request.again)] += 1
-            self._call(request.reply, request.answer)
+            try:
+                request.reply(request.answer)
+            except Exception as error:
+                self._on_error(error)
 
     def _refuse(self, request: Request) -> None:
         """What a request gets that could not be made durable: only an emergency call goes through (S21)."""
