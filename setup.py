@@ -12,10 +12,12 @@ import sys
 from setuptools import setup
 
 COMPILED = {
-    "rating": "buckets calendars funding grant money plan prefixes price runs tariff timetable units",
-    "aaa/engine": "adjust begin decide end event expire identity limits lines model money numbers quantum settle sums "
-    "update",
-    "aaa/node": "cache desk node",
+    "rating": "buckets calendars funding grant money plan price runs tariff timetable units",
+    "aaa/engine": "adjust begin decide end event expire identity limits lines model money numbers periods quantum settle "
+    "sums update",
+    "aaa/diameter": "cca ccr codec credit_control service units waiting",
+    "aaa/node": "cache desk node tally",
+    "aaa/ops": "histogram",
     "aaa/radius": "access accounting attributes auth checks dedup identity packet request service tickets",
     "aaa/radius/profiles": "access accounting answers values",
     "aaa/store": "batch codec names",
@@ -24,7 +26,7 @@ OPTIONS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silen
 
 is_compiled = os.environ.get("AAA_COMPILE") == "1"
 extensions = []
-if is_compiled and not {"bdist_wheel", "build_ext"}.isdisjoint(sys.argv):
+if is_compiled and "bdist_wheel" in sys.argv:
     from mypyc.build import mypycify
 
     paths = [f"{folder}/{name}.py" for folder, names in COMPILED.items() for name in names.split()]
