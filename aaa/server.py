@@ -76,7 +76,7 @@ class Server:
         self._failed = self.report.failed
         worker = self.part.inherited
         name = config.server.node if worker is None else f"{config.server.node}/{worker.index}"
-        self.store = open_store(config.store.url, reactor)
+        self.store = open_store(config.store.url, reactor, self._failed)
         if self.part.workers and self.store.is_single_writer:
             self.store.close()
             raise ConfigError(["--workers: several processes need PostgreSQL, [store] url is SQLite"])
