@@ -24,6 +24,7 @@ NOUNS = {
     "cdr": "Charging records of ended sessions.",
     "config": "The configuration file, offline.",
     "db": "The database schema.",
+    "event": "Events of the outbox, live.",
     "ledger": "Prove that the ledger adds up.",
     "nas": "RADIUS clients.",
     "peer": "Diameter peers.",
