@@ -129,9 +129,9 @@ class Server:
             self.switches.end,
             self.switches.extend,
             self._drained,
-            questions(self.node, self.faces.radius, hub),
+            questions(self.node, self.faces.radius, self.faces.diameter, hub),
         )
-        self.logging = RequestLogging(config.log, self.node, self.faces.radius)
+        self.logging = RequestLogging(config.log, self.node, self.faces.radius, self.faces.diameter)
         self.courier = (
             courier_of(config, keys, self.control, f"{name}:{self.part.role}", system_clock, self.report.problem)
             if worker is None

@@ -18,9 +18,9 @@ from aaa.node.node import ChargingNode
 from aaa.node.refusals import Refusals
 from aaa.node.tariffs import TariffBook
 from aaa.ops.questions import answers
+from aaa.ops.traced import Traced
 from aaa.outbox.consumers import consumers_of
 from aaa.radius.clients import nas_from
-from aaa.radius.trace import Traces
 from aaa.store import schema
 from aaa.store.read import open_reader
 from aaa.store.sqlite import SqliteStore
@@ -74,13 +74,13 @@ class World:
         self.node.desk.keeps_before = bool(config.outbox)
         self.reactor = ThreadPoolExecutor(1)
         self.described: dict[str, object] = {"listeners": []}
-        self.traces = Traces(lambda event, **fields: None)
+        self.traced = Traced()
         control = NodeControl(
             self.node,
             self.reactor.submit,
             lambda: None,
             lambda: self.described,
-            questions=answers(self.node, Refusals(), self.traces, Hub(self.errors.append)),
+            questions=answers(self.node, Refusals(), self.traced, Hub(self.errors.append)),
         )
         self.context = ApiContext(
             config,
