@@ -130,7 +130,8 @@ class Switches:
     def _extend_here(self, account_id: int) -> None:
         """Have the sessions that were told here, or are cached here, ask again; the others do when they next report."""
         asked = self._diameter.replenished(account_id) if self._diameter is not None else []
-        self.counters["extended", "diameter"] += len(asked)
+        if asked:
+            self.counters["extended", "diameter"] += len(asked)
         cached = self._node.cache.accounts.get(account_id)
         if cached is None:
             return
