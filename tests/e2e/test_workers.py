@@ -187,6 +187,7 @@ def test_figures_of_the_workers_are_summed_and_survive_their_end(server: Aaad) -
 
     asked(server, ONE, access_request("u4", "u4", "figures"))
     until(lambda: granted() > 0)  # workers tell their figures once a second
+    assert "test" in server.api("GET", "/v1/status")["nas_last_seen"]
     before = granted()
     killed = workers(server)[1]["pid"]
     os.kill(killed, signal.SIGKILL)
