@@ -245,8 +245,12 @@ class Server:
             self._serving()
 
     def _start_api(self) -> None:
+        from aaa.api.guesses import GuessLock  # noqa: PLC0415
         from aaa.api.server import start_api  # noqa: PLC0415 - workers, which start often, need none of it
 
+        hub = self.neighbours.hub
+        guesses = GuessLock(lambda name: self._reactor.callFromThread(hub.publish, "pin_guess", account=name))
+        hub.handle("pin_guess", lambda message: guesses.heard(message["account"], system_clock()))
         self.api = start_api(
             self.config,
             self.control,
@@ -259,6 +263,7 @@ class Server:
                 document, client_defaults(self.config), configured_profiles(self.config)
             ),
             consumers=self.store.consumers,
+            guesses=guesses,
         )
 
     def _serving(self) -> None:
