@@ -34,6 +34,8 @@ from aaa.watch import Watch
 ERRORS_KEPT = 10
 CONNECTED = "connected|"  # how the gauges of connections are named, before host, realm and address
 SAID_AGAIN_US = 1_000_000  # the same again and again, as while the store is away, is said once a second
+CACHED = "aaa_reply_cache_entries"
+EVICTED = ("evicted",)
 PARENT = -1  # the parent's place among the figures of its workers
 
 
@@ -106,8 +108,10 @@ class Report:
     def tell(self) -> None:
         """Tell the parent, or, as a parent, add the own figures to those of the workers."""
         connections = {CONNECTED + "|".join(who): float(count) for who, count in self._faces.connected().items()}
-        counters = {**self._own, "durations": flat(self._durations)}
-        figures = told(counters, {"lag": self.lag.histogram, **self._transactions}, connections)
+        entries, evictions = self._reply_cache()
+        counters = {**self._own, "durations": flat(self._durations), "reply_cache": {EVICTED: evictions}}
+        gauges = {**connections, CACHED: float(entries)}
+        figures = told(counters, {"lag": self.lag.histogram, **self._transactions}, gauges, self._last_seen())
         if self._neighbours.group is not None:
             self._neighbours.group.total.heard(PARENT, figures)
         else:
@@ -150,7 +154,6 @@ class Report:
         """The composition's part of the status."""
         group = self._neighbours.group
         counters: Any = self._own if group is None else group.total.counters
-        radius = self._faces.radius
         return {
             "version": self._version,
             "node": self.config.server.node,
@@ -159,7 +162,7 @@ class Report:
             "uptime_s": (system_clock() - self._started_us) // 1_000_000,
             "config_digest": self.config.digest,
             "config_loaded_at": instant(int(self._reloaded_at_s * 1e6)),
-            "nas_last_seen": {} if radius is None else _instants(radius.service.last_seen),
+            "nas_last_seen": _instants(self._last_seen() if group is None else group.total.latest()),
             "log_lines_dropped": self._logging.dropped,
             "listeners": self.listeners(),
             "listeners_wanted": listeners_of(self.config, self._part.role),
@@ -204,10 +207,24 @@ class Report:
             "aaa_exposure_amount": 0.0,  # nothing is granted without a reservation
             "aaa_log_lines_dropped": self._logging.dropped,
         }
-        if self._faces.radius is not None:
-            dedup = self._faces.radius.service.dedup
-            gauges |= {"aaa_reply_cache_entries": len(dedup), "aaa_reply_cache_evictions": dedup.evictions}
-        return gauges
+        group = self._neighbours.group
+        entries: float
+        if group is None:
+            entries, evictions = self._reply_cache()
+        else:
+            entries, evictions = group.total.gauges().get(CACHED, 0.0), group.total.counters["reply_cache"][EVICTED]
+        return {**gauges, CACHED: entries, "aaa_reply_cache_evictions": evictions}
+
+    def _reply_cache(self) -> tuple[int, int]:
+        """The answers this process keeps for repeats, and those it forgot before their time."""
+        if self._faces.radius is None:
+            return 0, 0
+        dedup = self._faces.radius.service.dedup
+        return len(dedup), dedup.evictions
+
+    def _last_seen(self) -> Mapping[str, int]:
+        """When each RADIUS client was seen last by this process."""
+        return {} if self._faces.radius is None else self._faces.radius.service.last_seen
 
 
 def _instants(times_us: Mapping[str, int]) -> dict[str, str | None]:

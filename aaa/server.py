@@ -76,7 +76,7 @@ class Server:
         self._failed = self.report.failed
         worker = self.part.inherited
         name = config.server.node if worker is None else f"{config.server.node}/{worker.index}"
-        self.store = open_store(config.store.url, reactor)
+        self.store = open_store(config.store.url, reactor, self._failed)
         if self.part.workers and self.store.is_single_writer:
             self.store.close()
             raise ConfigError(["--workers: several processes need PostgreSQL, [store] url is SQLite"])
@@ -129,9 +129,9 @@ class Server:
             self.switches.end,
             self.switches.extend,
             self._drained,
-            questions(self.node, self.faces.radius, hub),
+            questions(self.node, self.faces.radius, self.faces.diameter, hub),
         )
-        self.logging = RequestLogging(config.log, self.node, self.faces.radius)
+        self.logging = RequestLogging(config.log, self.node, self.faces.radius, self.faces.diameter)
         self.courier = (
             courier_of(config, keys, self.control, f"{name}:{self.part.role}", system_clock, self.report.problem)
             if worker is None
@@ -245,8 +245,12 @@ class Server:
             self._serving()
 
     def _start_api(self) -> None:
+        from aaa.api.guesses import GuessLock  # noqa: PLC0415
         from aaa.api.server import start_api  # noqa: PLC0415 - workers, which start often, need none of it
 
+        hub = self.neighbours.hub
+        guesses = GuessLock(lambda name: self._reactor.callFromThread(hub.publish, "pin_guess", account=name))
+        hub.handle("pin_guess", lambda message: guesses.heard(message["account"], system_clock()))
         self.api = start_api(
             self.config,
             self.control,
@@ -259,6 +263,7 @@ class Server:
                 document, client_defaults(self.config), configured_profiles(self.config)
             ),
             consumers=self.store.consumers,
+            guesses=guesses,
         )
 
     def _serving(self) -> None:

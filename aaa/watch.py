@@ -111,7 +111,7 @@ class Watch:
         self, seen: tuple[int, int], epochs: dict[str, tuple[int, int]], tariffs: Any, documents: Documents | None
     ) -> None:
         self._known = seen
-        self._node.learn_epochs(epochs)
+        self._node.epochs.learn(epochs)
         if tariffs is not None:
             self._node.tariffs.take(tariffs)
         try:

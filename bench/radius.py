@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.support.process import NAS, Aaad, provisioned
 
-RADLOAD = Path(os.environ.get("RADLOAD", Path(__file__).parents[2] / "shared" / "load" / "radload.c"))
+RADLOAD = Path(os.environ.get("RADLOAD", Path(__file__).parents[1] / "tests" / "data" / "load" / "radload.c"))
 USERS = 1000
 SECONDS = 8
 PURSE = "1000000.00"

@@ -24,6 +24,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aaa.api.app import make_app
 from aaa.api.context import ApiContext
+from aaa.api.guesses import GuessLock
 from aaa.api.housekeeping import Housekeeper
 from aaa.config import Config
 from aaa.config.values import split_host_port
@@ -146,6 +147,7 @@ def start_api(
     disconnect_peer: Callable[[str], None] | None = None,
     check_nas: CheckNas | None = None,
     consumers: tuple[Consumer, ...] = (),
+    guesses: GuessLock | None = None,
 ) -> ApiServer:
     """
     Serve the control API of this configuration.
@@ -156,6 +158,7 @@ def start_api(
         disconnect_peer: Ends the connections of a Diameter peer.
         check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
         consumers: Who is told that accounts were changed.
+        guesses: Counts wrong PINs; given where other processes count along.
 
     Raises:
         ConfigError: The socket cannot be made.
@@ -174,6 +177,7 @@ def start_api(
         disconnect_peer=disconnect_peer,
         check_nas=check_nas,
         consumers=consumers,
+        guesses=guesses or GuessLock(),
     )
     server = ApiServer(context, local, remote)
     server.start()

@@ -24,6 +24,7 @@ NOUNS = {
     "cdr": "Charging records of ended sessions.",
     "config": "The configuration file, offline.",
     "db": "The database schema.",
+    "event": "Events of the outbox, live.",
     "ledger": "Prove that the ledger adds up.",
     "nas": "RADIUS clients.",
     "peer": "Diameter peers.",
@@ -35,7 +36,7 @@ NOUNS = {
     "subscription": "The identities that pay from an account.",
     "tariff": "Tariffs and their versions.",
     "token": "API tokens with roles.",
-    "trace": "Decoded packets of one subscriber in the server's log.",
+    "trace": "Decoded packets and messages of one subscriber in the log.",
     "voucher": "Vouchers: PINs that top accounts up.",
 }
 

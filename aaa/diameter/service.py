@@ -33,6 +33,7 @@ from aaa.diameter.credit_control import (
 from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer
 from aaa.diameter.text import COMMANDS
+from aaa.diameter.trace import Traces
 from aaa.diameter.units import SECOND_US
 from aaa.diameter.waiting import Waiting, put
 from aaa.engine.model import REPLACED, Ack, Answer, Denial, End, Expire, Outcome, Reason
@@ -112,6 +113,7 @@ class DiameterService:
         self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
         self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
         self._waiting = Waiting()
+        self.traces = Traces(_unseen)
         self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
 
@@ -125,7 +127,9 @@ class DiameterService:
         """
         host = link.origin_host
         self.counters["messages", host, COMMANDS.get(message.command, OTHER), "in", ""] += 1
-        counted = partial(self._reply, host, message, self.node.now_us(), reply)
+        now_us = self.node.now_us()
+        traced = self.traces.request(message, host, now_us) if self.traces else ""
+        counted = partial(self._reply, host, message, now_us, traced, reply)
         try:
             self._checked(message)
             if waiting > WAITING_MAX:
@@ -334,12 +338,14 @@ class DiameterService:
             reply(refusal(wanted.ccr.message, self.identity, codec.UNABLE_TO_COMPLY))
             self._on_error(error)
 
-    def _reply(self, host: str, message: Message, since_us: int, reply: Reply, data: bytes) -> None:
+    def _reply(self, host: str, message: Message, since_us: int, traced: str, reply: Reply, data: bytes) -> None:
         name = COMMANDS.get(message.command, OTHER)
         self.counters["messages", host, name, "out", str(result_of(data))] += 1
         kind = message.first(n.CC_REQUEST_TYPE)
         took_s = (self.node.now_us() - since_us) / SECOND_US
         self.durations[name, KINDS.get(kind.payload, OTHER) if kind else ""].observe(took_s)
+        if traced:
+            self.traces.answer(traced, host, data)
         reply(data)
 
     # -- requests of ours -------------------------------------------------------------------------
@@ -363,6 +369,10 @@ class DiameterService:
         )
         self.counters["messages", link.origin_host, COMMANDS[number], "out", ""] += 1
         return link.request(number, b"".join(body))
+
+
+def _unseen(_event: str, **_fields: object) -> None:
+    """Nobody looks at traces."""
 
 
 def _first_name(key: str, part: int | None) -> str:

@@ -1,7 +1,7 @@
 """
 Messages as text: what a trace shows of one, AVP by AVP with names (RFC 6733 section 4).
 
-What identifies a person's location or equipment is shown as it is; nothing in credit control is a secret.
+What proves something is hidden: no secret belongs in credit control, but a client may send what it likes.
 """
 
 from __future__ import annotations
@@ -25,6 +25,12 @@ COMMANDS = {
     n.DISCONNECT_PEER: "Disconnect-Peer",
 }
 DEPTH_MAX = 8
+HIDDEN = "***"
+SECRET = frozenset((2, 3, 24, 25, 60, 70, 79, 103, 121, 402, 462, 463))
+"""
+User-Password, CHAP-Password, State, Class, CHAP-Challenge, ARAP-Password, EAP-Message, Digest-Response, Digest-HA1 as
+RADIUS numbers them; CHAP-Auth (RFC 7155), EAP-Payload, EAP-Reissued-Payload (RFC 4072).
+"""
 LINES_MAX = 500
 OCTETS_SHOWN = 64
 _FLAGS = ((codec.REQUEST, "R"), (codec.PROXIABLE, "P"), (codec.ERROR, "E"), (codec.RETRANSMITTED, "T"))
@@ -59,7 +65,9 @@ def _describe(avps: tuple[Avp, ...], depth: int, lines: list[str]) -> None:
         definition = DEFINITIONS.get(one.key)
         number = f"{vendor}:{code}" if vendor else str(code)
         name = f"{definition.name} ({number})" if definition else f"AVP {number}"
-        if definition is not None and definition.kind == "grouped" and depth < DEPTH_MAX:
+        if one.key in SECRET:
+            lines.append(f"{margin}{name} = {HIDDEN}")
+        elif definition is not None and definition.kind == "grouped" and depth < DEPTH_MAX:
             try:
                 inner = codec.group(one)
             except Invalid:

@@ -26,6 +26,8 @@ from aaa.engine.model import (
     EarlyStart,
     End,
     Event,
+    Grant,
+    LineGrant,
     Outcome,
     Reason,
     Update,
@@ -48,6 +50,7 @@ class Request:
         "answer",
         "command",
         "early_start_us",
+        "is_answered",
         "is_loaded",
         "movement",
         "now",
@@ -62,6 +65,7 @@ class Request:
         self.now = now
         self.order = order  # of arrival
         self.is_loaded = False
+        self.is_answered = False
         self.early_start_us = 0  # as the store knows it
         self.again = 0  # how often it was decided in vain: its account had moved, or one before it lost
         self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
@@ -81,6 +85,14 @@ class Request:
         self.early_start_us = found.early_start_us
         self.movement = found.movement
         self.is_loaded = True
+
+    def without_store(self) -> Answer:
+        """What a request gets that could not be made durable: only an emergency call goes through (S21)."""
+        command = self.command
+        if isinstance(command, Begin) and command.emergency:
+            cap = command.policy.session_cap_s
+            return Grant(0, (LineGrant(command.lines[0].key, cap, cap, 0, False, True),), 0, "", 1)
+        return Denial(Reason.STORE_DOWN)
 
 
 def names_of(command: Command) -> tuple[str, ...]:

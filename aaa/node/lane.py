@@ -8,7 +8,8 @@ a second statement the sessions that the requests name (the first one's snapshot
 all that wait on exactly that state, writes and commits.  Nothing can move the account meanwhile, so nothing can lose.
 After two such commits with nobody left waiting the account goes back.
 
-Locked and optimistic accounts never share a transaction, and the lane has a connection of its own.
+Locked and optimistic accounts never share a transaction, and the lane has a connection of its own.  A request whose
+decision raises is refused and the transaction ended with nothing written; the others are decided again.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Request
+from aaa.node.once import once
 from aaa.store.batch import Batch
 from aaa.store.port import Committed, Failed, Loaded, Wanted
 
@@ -73,8 +75,11 @@ class LockLane:
         accounts, emergency_id = sorted(taken), self._node.desk.emergency_id
         wanted = [Wanted((), number) for number in accounts]
         wanted += [request.wanted((), emergency_id) for request in requests]
-        self._node.store.load_locked(
-            accounts, wanted, self._node.tariffs, lambda loaded: self._decide(accounts, requests, loaded)
+        node = self._node
+        once(
+            lambda answered: node.store.load_locked(accounts, wanted, node.tariffs, answered),
+            lambda loaded: self._decide(accounts, requests, loaded),
+            node.on_error,
         )
 
     def _decide(self, accounts: list[int], requests: list[Request], loaded: list[Loaded] | Failed) -> None:
@@ -88,6 +93,7 @@ class LockLane:
         desk.emergency_id = node.desk.emergency_id
         desk.is_draining = node.desk.is_draining
         desk.keeps_before = node.desk.keeps_before
+        broken: list[Request] = []
         for found in loaded:
             if found.account is not None and found.account.profile.id not in cache.accounts:
                 cache.put_account(found.account, found.version)
@@ -95,15 +101,24 @@ class LockLane:
                 cache.put_session(found.session)
         for request, found in zip(requests, loaded[len(accounts) :], strict=True):
             request.take(found)
-            desk.decide(request)
-        batch = desk.take()
+            try:
+                desk.decide(request)
+            except Exception as error:
+                node.on_error(error)
+                broken.append(request)
+        batch = {} if broken else desk.take()
         begun = node.now_us()
 
         def done(outcome: Committed | Failed) -> None:
             node.tally.transactions["locked"].observe((node.now_us() - begun) / 1e6)
+            for request in broken:
+                requests.remove(request)
+                node.refuse(request)
+            if broken and not isinstance(outcome, Failed):
+                outcome = Failed("a decision raised", is_conflict=True)
             self._ended(accounts, requests, batch, outcome)
 
-        node.store.commit_locked(batch, begun, done)
+        once(lambda answered: node.store.commit_locked(batch, begun, answered), done, node.on_error)
 
     def _ended(self, accounts: list[int], requests: list[Request], batch: Batch, outcome: Committed | Failed) -> None:
         self._is_busy = False
@@ -118,11 +133,11 @@ class LockLane:
             node.flush()
         else:
             node.counters["locked_batches", ""] += 1
-            for stage in batch.values():
-                node.tally.stage(stage)
-            node.answer(requests)
             for account_id in accounts:
                 self._quiet[account_id] = 0 if self._waiting[account_id] else self._quiet[account_id] + 1
+            node.answer(requests)
+            for stage in batch.values():
+                node.tally.stage(stage)
         self._release_quiet()
         self._pump()
 

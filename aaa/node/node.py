@@ -14,6 +14,9 @@ meanwhile as one transaction, and so on.  After a commit:
   `STORE_DOWN` and the client's outage policy speaks; if nobody knows, or the database asks for another
   try, they are loaded and decided again, which their identities make exactly-once (S7).
 
+What raises unexpectedly, in the store or in a decision, is told to `on_error` and costs the requests it
+touched: they get `STORE_DOWN`, their accounts are read anew, and the pump goes on.
+
 A request waits at most `ANSWER_BUDGET_US`; then it is answered with `STORE_DOWN`.
 """
 
@@ -24,32 +27,22 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from aaa.engine.model import (
-    EMERGENCY_ACCOUNT,
-    Answer,
-    Begin,
-    Command,
-    Denial,
-    Expire,
-    Grant,
-    LineGrant,
-    Reason,
-)
+from aaa.engine.model import EMERGENCY_ACCOUNT, Answer, Command, Expire
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of
+from aaa.node.epochs import Epochs
 from aaa.node.lane import LockLane
+from aaa.node.once import once
 from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import NOBODY, Batch, Stage
 from aaa.store.port import Committed, Failed, Loaded, Store
 
 SESSION_BITS = 40
-RESTART_REPEAT_US = 60_000_000
 ANSWER_BUDGET_US = 2_000_000
 VAIN_BEFORE_LOCK = 2
 LOAD_MOST = 512
-NO_KEY = "\x7f"  # no session key begins like this
 
 
 class ChargingNode:
@@ -59,7 +52,7 @@ class ChargingNode:
     Args:
         clock: Integer microseconds since the epoch.
         number: This start's number (`store.new_node`), the upper bits of the session ids it makes.
-        on_error: Told about replies that raise; one broken face must not stop the others.
+        on_error: Told about whatever raises; one broken face or row must not stop the others.
     """
 
     def __init__(
@@ -79,18 +72,17 @@ class ChargingNode:
         self.is_store_up = True
         self.store_ahead_us = 0  # how far the store's clock is ahead of ours
         self._clock = clock
-        self._on_error = on_error
+        self.on_error = on_error
         self.numbers: Iterator[int] = count((number << SESSION_BITS) + 1)
         self._order: Iterator[int] = count()
         self.early = store.early_starts(clock())
-        self._epochs = store.epochs()
+        self.epochs = Epochs(self)
         self.desk = Desk(
             self.cache, tariffs, self.numbers, self.counters, self.early, store.names, store.is_single_writer
         )
         self.desk.emergency_id = store.account_id(EMERGENCY_ACCOUNT)
         self.lane = LockLane(self)
         self._waiting: list[Request] = []
-        self._restart_replies: list[Callable[[bool], None]] = []
         self._is_busy = False
         self._has_loaded = False
         self._is_pumping = False
@@ -118,8 +110,11 @@ class ChargingNode:
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""
         request = Request(command, account_id, reply, self._clock(), next(self._order))
-        if not self.desk.decide(request):
-            self._waiting.append(request)
+        try:
+            if not self.desk.decide(request):
+                self._waiting.append(request)
+        except Exception as error:
+            self._broken(request, error)
 
     def knows(self, names: Sequence[str]) -> bool:
         """Whether a session is cached under one of these names."""
@@ -127,70 +122,29 @@ class ChargingNode:
 
     def epoch(self, identity: str) -> int:
         """The current epoch of a NAS identity (S20)."""
-        known = self._epochs.get(identity)
-        return known[0] if known else 0
+        return self.epochs.of(identity)
 
     def restart_nas(self, identity: str, event_us: int, reply: Callable[[bool], None]) -> None:
-        """Begin a new epoch: sessions of the older one are due at once; a repeat within 60 s does nothing (S20)."""
-        epoch, at_us = self._epochs.get(identity, (0, 0))
-        now = self._clock()
-        self._restart_replies.append(reply)
-        stage = self.desk.batch.setdefault(NOBODY, Stage(NOBODY))
-        if at_us and abs(now - at_us) < RESTART_REPEAT_US:
-            return
-        self._epochs[identity] = (epoch + 1, now)
-        stage.rarely().restarts.append((identity, epoch + 1, now, f"{identity}|{epoch}|"))
-        for session in list(self.cache.sessions.values()):
-            if session.head.key.startswith(f"{identity}|{epoch}|") and session.deadline_us > now:
-                self.cache.put_session(session._replace(deadline_us=now))
-        self.counters["nas_restart", ""] += 1
-
-    def learn_epochs(self, epochs: dict[str, tuple[int, int]]) -> None:
-        """Take up restarts that other nodes were told of: the sessions of who restarted are read anew (S20)."""
-        newer = {identity: told for identity, told in epochs.items() if told[0] > self.epoch(identity)}
-        self._epochs.update(newer)
-        prefixes = tuple(f"{identity}|" for identity in newer)
-        for session in list(self.cache.sessions.values()) if prefixes else ():
-            if session.head.key.startswith(prefixes):
-                self._stale(session.head.account_id)
+        """Begin a new epoch of a NAS identity (Accounting-On/Off, S20); `reply(True)` once durable."""
+        self.epochs.restart_nas(identity, reply)
 
     def restart_peer(self, identity: str, state_id: int) -> None:
-        """
-        A Diameter client says which state it is in: a higher one than before ends its sessions (RFC 6733 8.16).
-
-        The first number ever seen tells nothing.  What another node has seen is asked of the store, so that
-        sessions begun since are spared.
-        """
-        if state_id <= self.epoch(identity):
-            return
-        try:
-            before = self.store.epochs().get(identity, (0, 0))[0]
-        except StoreUnavailable:
-            return
-        now = self._clock()
-        if state_id <= before:
-            return
-        self._epochs[identity] = (state_id, now)
-        prefix = f"{identity}|" if before else NO_KEY
-        stage = self.desk.batch.setdefault(NOBODY, Stage(NOBODY))
-        stage.rarely().restarts.append((identity, state_id, now, prefix))
-        for session in list(self.cache.sessions.values()):
-            if session.head.key.startswith(prefix) and session.deadline_us > now:
-                self.cache.put_session(session._replace(deadline_us=now))
-        self.counters["peer_restart", ""] += 1
-        self.flush()  # before sessions that begin now
+        """Note the state a Diameter client is in; a higher number ends its sessions, whose keys begin so."""
+        self.epochs.restart_peer(identity, state_id)
 
     def flush(self) -> None:
         """Let the pump work: load what waits, commit what has gathered."""
         if self._is_pumping:
             return
         self._is_pumping = True
-        while not self._is_busy and (self._waiting or self.desk.batch):
-            if self._waiting and not (self._has_loaded and self.desk.batch):
-                self._load()
-            else:  # what was just read is committed before more is read, else it would be stale again
-                self._commit()
-        self._is_pumping = False
+        try:
+            while not self._is_busy and (self._waiting or self.desk.batch):
+                if self._waiting and not (self._has_loaded and self.desk.batch):
+                    self._load()
+                else:  # what was just read is committed before more is read, else it would be stale again
+                    self._commit()
+        finally:
+            self._is_pumping = False
 
     def sweep(self, most: int = 500) -> None:
         """Expire sessions whose deadline has passed (L7)."""
@@ -243,10 +197,13 @@ class ChargingNode:
                 if asked.is_cached and found.account is None and asked.account_id not in cached:
                     self._waiting.append(request)  # dropped meanwhile: it has to be read after all
                 else:
-                    self._take_up(request, found)
+                    try:
+                        self._take_up(request, found)
+                    except Exception as error:
+                        self._broken(request, error)
             self.flush()
 
-        self.store.load(wanted, self.tariffs, done)
+        once(lambda answered: self.store.load(wanted, self.tariffs, answered), done, self.on_error)
 
     def _take_up(self, request: Request, found: Loaded) -> None:
         """Put what was read into the cache and decide the request; a stale cache is dropped first."""
@@ -258,7 +215,7 @@ class ChargingNode:
         if account is not None:
             cached = self.cache.accounts.get(account.profile.id)
             if cached is not None and cached.version != found.version:
-                self._stale(account.profile.id)
+                self.stale(account.profile.id)
                 cached = None
                 if self.lane.holds(account.profile.id):
                     self.lane.put(account.profile.id, request)
@@ -270,7 +227,19 @@ class ChargingNode:
         request.take(found)
         self.desk.decide(request)
 
-    def _stale(self, number: int) -> None:
+    def _broken(self, request: Request, error: Exception) -> None:
+        """A request whose decision raised is refused; what else is staged on its account is decided again."""
+        self.on_error(error)
+        session = self.cache.find(names_of(request.command))
+        numbers = {number for number in (request.account_id, session and session.head.account_id) if number is not None}
+        for stage in [stage for stage in self.desk.batch.values() if request in stage.requests]:
+            stage.requests.remove(request)
+            numbers.add(stage.account_id)
+        for number in numbers.difference((NOBODY,)):
+            self.stale(number)
+        self.refuse(request)
+
+    def stale(self, number: int) -> None:
         """Another node moved this account: what is staged on it will lose, so decide it again now."""
         stage = self.desk.batch.get(number)
         self.counters["stale", ""] += 1
@@ -284,20 +253,24 @@ class ChargingNode:
         """Send what has gathered as one transaction."""
         self._has_loaded = False
         batch = self.desk.take()
-        restarts, self._restart_replies = self._restart_replies, []
+        restarts = self.epochs.take_replies()
         self._is_busy = True
         begun = self._clock()
 
         def done(outcome: Committed | Failed) -> None:
             self._is_busy = False
             self.tally.transactions["batch"].observe((self._clock() - begun) / 1e6)
-            if isinstance(outcome, Failed):
-                self._batch_failed(batch, outcome, restarts)
-            else:
-                self._batch_done(batch, outcome, restarts)
+            try:
+                if isinstance(outcome, Failed):
+                    self._batch_failed(batch, outcome, restarts)
+                else:
+                    self._batch_done(batch, outcome, restarts)
+            except Exception as error:
+                self.on_error(error)
+                self._give_up([request for stage in batch.values() for request in self._again(stage)])
             self.flush()
 
-        self.store.commit(batch, begun, done)
+        once(lambda answered: self.store.commit(batch, begun, answered), done, self.on_error)
 
     def _batch_done(self, batch: Batch, outcome: Committed, restarts: list[Callable[[bool], None]]) -> None:
         """Answer the winners; the losers are decided again."""
@@ -347,19 +320,22 @@ class ChargingNode:
 
     def _batch_failed(self, batch: Batch, failure: Failed, restarts: list[Callable[[bool], None]]) -> None:
         """Nothing of the batch may be answered; forget all it touched."""
-        for stage in batch.values():
-            for identity, epoch, _, _ in stage.rare.restarts if stage.rare is not None else ():
-                self._epochs[identity] = (epoch - 1, 0)
+        self.epochs.undo(batch)
         requests = [request for stage in batch.values() for request in self._again(stage)]
         if not failure.is_conflict:
             self._store_failed(failure)
         if not (failure.is_unknown or failure.is_conflict):
-            given_up = set(requests)
-            self._waiting = [request for request in self._waiting if request not in given_up]
-            for request in requests:
-                self._refuse(request)
+            self._give_up(requests)
         for reply in restarts:
             self._call(reply, False)
+
+    def _give_up(self, requests: list[Request]) -> None:
+        """Do not decide these again: refuse all that have no answer yet."""
+        given_up = set(requests)
+        self._waiting = [request for request in self._waiting if request not in given_up]
+        for request in requests:
+            if not request.is_answered:
+                self.refuse(request)
 
     def retry(self, requests: list[Request], failure: Failed) -> None:
         """A load or a locked batch failed: try again where that makes sense, or say that the store is down."""
@@ -370,7 +346,7 @@ class ChargingNode:
             if (failure.is_unknown or failure.is_conflict) and now - request.now < ANSWER_BUDGET_US:
                 self._waiting.append(request)
             else:
-                self._refuse(request)
+                self.refuse(request)
 
     def _expire_waiting(self, now: int) -> None:
         """Nobody waits longer than the answer budget."""
@@ -378,7 +354,7 @@ class ChargingNode:
         if late and not self._is_busy:
             self._waiting = [request for request in self._waiting if now - request.now < ANSWER_BUDGET_US]
             for request in late:
-                self._refuse(request)
+                self.refuse(request)
 
     def _forget_early(self, stage: Stage) -> None:
         for start in stage.rare.early_starts if stage.rare is not None else ():
@@ -394,33 +370,29 @@ class ChargingNode:
         for request in requests:
             if request.again:
                 self.counters["decided_again", str(request.again)] += 1
+            request.is_answered = True
             try:
                 request.reply(request.answer)
             except Exception as error:
                 self._on_error(error)
 
-    def _refuse(self, request: Request) -> None:
-        """What a request gets that could not be made durable: only an emergency call goes through (S21)."""
-        command = request.command
-        answer: Answer = Denial(Reason.STORE_DOWN)
-        if isinstance(command, Begin) and command.emergency:
-            cap = command.policy.session_cap_s
-            told = LineGrant(command.lines[0].key, cap, cap, 0, False, True)
-            answer = Grant(0, (told,), 0, "", 1)
-        request.answer = answer
+    def refuse(self, request: Request) -> None:
+        """Answer a request that could not be made durable."""
+        request.answer = request.without_store()
+        request.is_answered = True
         self.tally.answers((request,), self._clock())
-        self._call(request.reply, answer)
+        self._call(request.reply, request.answer)
 
     def _call(self, reply: Callable[[Any], None], value: Any) -> None:
         try:
             reply(value)
         except Exception as error:
-            self._on_error(error)
+            self.on_error(error)
 
     def _store_failed(self, failure: Failed) -> None:
         self.is_store_up = False
         self.counters["store_failed", ""] += 1
-        self._on_error(StoreUnavailable(failure.reason))
+        self.on_error(StoreUnavailable(failure.reason))
 
 
 def _ignore(_answer: Answer) -> None:

@@ -18,8 +18,18 @@ Told = dict[str, Any]
 SUM = "sum"
 
 
-def told(counters: Mapping[str, Counters], histograms: Mapping[str, Histogram], gauges: Mapping[str, float]) -> Told:
-    """Figures as JSON takes them."""
+def told(
+    counters: Mapping[str, Counters],
+    histograms: Mapping[str, Histogram],
+    gauges: Mapping[str, float],
+    latest: Mapping[str, int] | None = None,
+) -> Told:
+    """
+    Figures as JSON takes them.
+
+    Args:
+        latest: When something was seen last, by name.
+    """
     return {
         "counters": {name: [[*key, count] for key, count in list(these.items())] for name, these in counters.items()},
         "histograms": {
@@ -27,6 +37,7 @@ def told(counters: Mapping[str, Counters], histograms: Mapping[str, Histogram], 
             for name, histogram in histograms.items()
         },
         "gauges": dict(gauges),
+        "latest": dict(latest or {}),
     }
 
 
@@ -63,6 +74,7 @@ class Total:
         self.histograms = {name: Histogram() for name in histograms}
         self._ended: dict[str, Counter[tuple[str, ...]]] = {name: Counter() for name in counters}
         self._ended_histograms = {name: Histogram() for name in histograms}
+        self._ended_latest: dict[str, int] = {}
         self._living: dict[int, Told] = {}
 
     def heard(self, worker: int, figures: Told) -> None:
@@ -78,7 +90,15 @@ class Total:
                 _add(counter, figures["counters"].get(name, ()))
             for name, histogram in self._ended_histograms.items():
                 _add_histogram(histogram, figures["histograms"].get(name))
+            self._ended_latest = _later(self._ended_latest, figures["latest"])
         self._sum()
+
+    def latest(self) -> dict[str, int]:
+        """When something was seen last by any worker, also one that is gone."""
+        found = self._ended_latest
+        for figures in list(self._living.values()):
+            found = _later(found, figures["latest"])
+        return dict(found)
 
     def gauges(self) -> dict[str, float]:
         """The gauges of all workers, summed."""
@@ -105,6 +125,10 @@ class Total:
 def _add(counter: Counter[tuple[str, ...]], rows: Any) -> None:
     for *key, count in rows:
         counter[tuple(key)] += count
+
+
+def _later(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: max(one.get(name, 0), other.get(name, 0)) for name in {**one, **other}}
 
 
 def _add_histogram(histogram: Histogram, row: Any) -> None:

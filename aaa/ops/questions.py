@@ -8,25 +8,31 @@ from collections.abc import Callable
 from typing import Any
 
 from aaa.bus.hub import Hub
+from aaa.diameter.server import DiameterServer
 from aaa.node.node import ChargingNode
 from aaa.node.refusals import Refusal, Refusals, newest
 from aaa.ops import logs
+from aaa.ops.traced import Traced, as_documents
 from aaa.radius.server import RadiusServer
-from aaa.radius.trace import Traces, as_documents
 
 TOLD_PER_SECOND = 50  # refusals that other processes are told of
 
 Question = Callable[..., list[dict[str, Any]]]
 
 
-def questions(node: ChargingNode, radius: RadiusServer | None, hub: Hub) -> dict[str, Question]:
-    """Every question by its name, for a process with or without a RADIUS face."""
-    if radius is None:
-        return answers(node, Refusals(), Traces(_unseen), hub)
-    return answers(node, radius.service.refusals, radius.service.traces, hub)
+def questions(
+    node: ChargingNode, radius: RadiusServer | None, diameter: DiameterServer | None, hub: Hub
+) -> dict[str, Question]:
+    """Every question by its name, for a process with the faces that it has; all of them trace the same people."""
+    people = Traced()
+    if radius is not None:
+        radius.service.traces.people = people
+    if diameter is not None:
+        diameter.service.traces.people = people
+    return answers(node, Refusals() if radius is None else radius.service.refusals, people, hub)
 
 
-def answers(node: ChargingNode, faces: Refusals, traces: Traces, hub: Hub) -> dict[str, Question]:
+def answers(node: ChargingNode, faces: Refusals, traced: Traced, hub: Hub) -> dict[str, Question]:
     """
     Every question by its name; refusals and traces are shared with the other processes over the bus.
 
@@ -45,19 +51,19 @@ def answers(node: ChargingNode, faces: Refusals, traces: Traces, hub: Hub) -> di
 
     node.tally.refusals.told = faces.told = tell
     hub.handle("refused", lambda message: elsewhere.note(Refusal(*message["refusal"])))
-    hub.handle("trace", lambda message: _discarded(traces.set(message["subscriber"], message["until_us"])))
+    hub.handle("trace", lambda message: _discarded(traced.set(message["subscriber"], message["until_us"])))
 
     def refusals(name: str) -> list[dict[str, Any]]:
         return newest((node.tally.refusals, faces, elsewhere), name)
 
     def trace(subscriber: str, until_us: int) -> list[dict[str, Any]]:
-        if not traces.set(subscriber, until_us):
+        if not traced.set(subscriber, until_us):
             return []
         hub.publish("trace", subscriber=subscriber, until_us=until_us)
         return running()
 
     def running() -> list[dict[str, Any]]:
-        return as_documents(traces.running(node.now_us()))
+        return as_documents(traced.running(node.now_us()))
 
     def first_uses() -> list[dict[str, Any]]:
         used, node.tally.first_uses = node.tally.first_uses, {}
@@ -71,7 +77,3 @@ def answers(node: ChargingNode, faces: Refusals, traces: Traces, hub: Hub) -> di
 
 def _discarded(_is_set: bool) -> None:
     """Whoever asked was answered by the process that was asked."""
-
-
-def _unseen(_event: str, **_fields: object) -> None:
-    """There are no packets to trace here."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aaa.config.sections import Log
+from aaa.diameter.server import DiameterServer
 from aaa.node.node import ChargingNode
 from aaa.ops import logs
 from aaa.ops.request_log import LineWriter, RequestLog
@@ -21,19 +22,28 @@ KEYS_MAX = 10_000
 
 class RequestLogging:
     """
-    Connects a node and its RADIUS face to the log.
+    Connects a node and its faces to the log.
 
     Args:
         handle: Where lines per request go: standard error, as all lines.
     """
 
-    def __init__(self, log: Log, node: ChargingNode, radius: RadiusServer | None, handle: int | None = None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        node: ChargingNode,
+        radius: RadiusServer | None,
+        diameter: DiameterServer | None = None,
+        handle: int | None = None,
+    ) -> None:
         self._node = node
         self._writer = LineWriter(sys.stderr.fileno() if handle is None else handle)
         self._writer.start()
         if radius is not None:
             radius.service.on_drop = DropWarnings(time.monotonic)
             radius.service.traces.emit = _traced
+        if diameter is not None:
+            diameter.service.traces.emit = _traced
         self.take_up(log)
 
     @property

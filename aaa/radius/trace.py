@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from aaa.ops.traced import Traced
 from aaa.radius import attributes as a
 from aaa.radius import names
 
 if TYPE_CHECKING:
     from aaa.radius.request import Request
 
-TRACES_MAX = 16
-LINES_MAX = 10_000  # of one trace; then it ends by itself
 HIDDEN = "***"
 
 
@@ -53,7 +52,7 @@ Emit = Callable[..., None]
 
 class Traces:
     """
-    Who is traced, and until when.
+    Shows the packets of who is traced.
 
     Args:
         emit: Called with the event's name and its fields, for every packet of a traced subscriber.
@@ -61,27 +60,10 @@ class Traces:
 
     def __init__(self, emit: Emit) -> None:
         self.emit = emit
-        self._until: dict[str, int] = {}
-        self._left: dict[str, int] = {}
+        self.people = Traced()
 
     def __bool__(self) -> bool:
-        return bool(self._until)
-
-    def set(self, subscriber: str, until_us: int) -> bool:
-        """Trace a subscriber until then, or stop (0); False when too many are traced already."""
-        if until_us == 0:
-            self._stop(subscriber)
-            return True
-        if subscriber not in self._until and len(self._until) >= TRACES_MAX:
-            return False
-        self._until[subscriber] = until_us
-        self._left[subscriber] = LINES_MAX
-        return True
-
-    def running(self, now_us: int) -> dict[str, int]:
-        """Who is traced now, and until when."""
-        self._expire(now_us)
-        return dict(self._until)
+        return bool(self.people)
 
     def request(self, request: Request) -> None:
         """Show a request if it is of a traced subscriber."""
@@ -96,14 +78,8 @@ class Traces:
             self._show("trace.answer", name, request, code, attributes, result=result)
 
     def _traced(self, request: Request, now_us: int) -> str:
-        self._expire(now_us)
         attributes = request.packet.attributes
-        for code in _PARTIES:
-            if code in attributes:
-                text = a.text(attributes, code)
-                if text in self._until:
-                    return text
-        return ""
+        return self.people.find((a.text(attributes, code) for code in _PARTIES if code in attributes), now_us)
 
     def _show(self, event: str, name: str, request: Request, code: int, attributes: a.Attributes, **more: str) -> None:
         self.emit(
@@ -116,17 +92,7 @@ class Traces:
             attributes=shown(attributes, hides_names=request.nas.profile.takes_pins),
             **more,
         )
-        self._left[name] -= 1
-        if self._left[name] <= 0:
-            self._stop(name)
-
-    def _expire(self, now_us: int) -> None:
-        for name in [name for name, until_us in self._until.items() if until_us <= now_us]:
-            self._stop(name)
-
-    def _stop(self, name: str) -> None:
-        self._until.pop(name, None)
-        self._left.pop(name, None)
+        self.people.showed(name)
 
 
 def shown(attributes: a.Attributes, hides_names: bool = False) -> list[str]:
@@ -167,8 +133,3 @@ def _known() -> dict[int, tuple[str, str]]:
         if code is not None:
             found.setdefault(code, (name, names.type_of(name)))
     return found
-
-
-def as_documents(running: dict[str, int]) -> list[dict[str, Any]]:
-    """Who is traced, as plain documents."""
-    return [{"subscriber": name, "until_us": until_us} for name, until_us in sorted(running.items())]

@@ -47,19 +47,27 @@ class Link:
             it: a server that hangs must not hold up what has to be answered (S12).
         settings: Run after every connect; sizes, time limits and planner settings of this link.
         statements: Prepared after every connect, by name.
+        on_error: Told about callbacks that raise: what a caller makes of an answer says nothing about the connection.
     """
 
     def __init__(
-        self, conninfo: str, reactor: Any, settings: str, statements: dict[str, str], patience_s: float
+        self,
+        conninfo: str,
+        reactor: Any,
+        settings: str,
+        statements: dict[str, str],
+        patience_s: float,
+        on_error: Callable[[Exception], None],
     ) -> None:
         self._conninfo = conninfo.encode()
         self._reactor = reactor
         self._settings = settings.encode()
         self._statements = statements
         self._patience_s = patience_s
+        self._on_error = on_error
         self._sent_s = 0.0
         self._handle = -1
-        self._waiting: deque[tuple[str, Sequence[str | None], bool, Done]] = deque()
+        self._waiting: deque[tuple[bytes, list[bytes | None], bool, Done]] = deque()
         self._current: Done | None = None
         self._result: list[Row] | Failed = []
         self._pause_s = PAUSE_FIRST_S
@@ -87,7 +95,9 @@ class Link:
         if len(self._waiting) >= QUEUE_MAX:
             done(Failed("too many queries wait"))
             return
-        self._waiting.append((text, values, is_prepared, done))
+        # Encoded before it is queued: a text that cannot be sent concerns nobody but who asked for it.
+        encoded = [None if value is None else value.encode() for value in values]
+        self._waiting.append((text.encode(), encoded, is_prepared, done))
         if self._current is None:
             self._send()
 
@@ -99,12 +109,11 @@ class Link:
         text, values, is_prepared, done = self._waiting.popleft()
         self._current, self._result = done, []
         self._sent_s = self._reactor.seconds()
-        encoded = [None if value is None else value.encode() for value in values]
         try:
             if is_prepared:
-                self._connection.send_query_prepared(text.encode(), encoded)
+                self._connection.send_query_prepared(text, values)
             else:
-                self._connection.send_query_params(text.encode(), encoded)
+                self._connection.send_query_params(text, values)
             while self._connection.flush():
                 pass
         except Exception as error:
@@ -143,7 +152,13 @@ class Link:
             return  # a notice between two queries
         # The next query is on its way before the answers of this one are made.
         self._send()
-        done(result)
+        self._tell(done, result)
+
+    def _tell(self, done: Done, result: list[Row] | Failed) -> None:
+        try:
+            done(result)
+        except Exception as error:
+            self._on_error(error)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -200,9 +215,9 @@ class Link:
         if not self._is_closed:
             self._reactor.callLater(self._pause(), self._reconnect)
         for done in lost:
-            done(Failed(reason, is_unknown=True))
+            self._tell(done, Failed(reason, is_unknown=True))
         for done in queued:
-            done(Failed(reason))
+            self._tell(done, Failed(reason))
 
     def _reconnect(self) -> None:
         if not self._is_closed:
@@ -211,7 +226,9 @@ class Link:
     def _reconnect_in_thread(self) -> None:
         try:
             connection = self._connect()
-        except StoreUnavailable:
+        except Exception as error:
+            if not isinstance(error, StoreUnavailable):
+                self._reactor.callFromThread(self._on_error, error)
             self._reactor.callFromThread(self._reactor.callLater, self._pause(), self._reconnect)
         else:
             self._reactor.callFromThread(self._took, connection)

@@ -4,6 +4,7 @@ The store behind a URL.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.engine import make_url
@@ -13,9 +14,12 @@ from aaa.store.port import Store
 from aaa.store.sqlite import SqliteStore
 
 
-def open_store(url: str, reactor: Any) -> Store:
+def open_store(url: str, reactor: Any, on_error: Callable[[Exception], None]) -> Store:
     """
     Open SQLite or PostgreSQL, by the URL.
+
+    Args:
+        on_error: Told about callbacks that raise under the reactor.
 
     Raises:
         ConfigError: Another database, or the driver is not installed.
@@ -30,4 +34,4 @@ def open_store(url: str, reactor: Any) -> Store:
         from aaa.store.postgres import PostgresStore  # noqa: PLC0415 - the driver is an extra
     except ImportError as error:
         raise ConfigError(["[store] url: PostgreSQL needs the extra: pip install 'prepaid-aaa[postgres]'"]) from error
-    return PostgresStore(url, reactor)
+    return PostgresStore(url, reactor, on_error)

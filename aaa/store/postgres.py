@@ -21,7 +21,7 @@ from aaa.errors import StoreUnavailable
 from aaa.store import outbox, tables
 from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
 from aaa.store.codec import loads, session_from_row
-from aaa.store.link import Link, array
+from aaa.store.link import Done, Link, array
 from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.postgres_sql import SETTINGS, STATEMENTS
 from aaa.store.profiles import ACCOUNT_COLUMNS, BUCKET_COLUMNS, account_from_row, bucket_from_row, subscriber_from_row
@@ -45,6 +45,7 @@ class PostgresStore:
 
     Args:
         reactor: Runs the connections.
+        on_error: Told about callbacks that raise.
 
     Raises:
         StoreUnavailable: The database cannot be reached.
@@ -53,13 +54,14 @@ class PostgresStore:
     is_single_writer = False
     names = None  # another node may have stored any name at any time
 
-    def __init__(self, url: str, reactor: Any) -> None:
+    def __init__(self, url: str, reactor: Any, on_error: Callable[[Exception], None]) -> None:
         self.consumers: tuple[outbox.Consumer, ...] = ()
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
         conninfo = conninfo_of(url)
-        self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN), 1.5)
-        self._lane = Link(conninfo, reactor, SETTINGS.replace("200ms", "500ms"), _picked("lock", *_MAIN), 4.0)
-        self._aside = Link(conninfo, reactor, "SET statement_timeout='5s'", _picked(*_ASIDE), 6.0)
+        lane_settings = SETTINGS.replace("200ms", "500ms")
+        self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN), 1.5, on_error)
+        self._lane = Link(conninfo, reactor, lane_settings, _picked("lock", *_MAIN), 4.0, on_error)
+        self._aside = Link(conninfo, reactor, "SET statement_timeout='5s'", _picked(*_ASIDE), 6.0, on_error)
 
     def close(self) -> None:
         """End all connections."""
@@ -71,11 +73,7 @@ class PostgresStore:
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""
-
-        def read(rows: list[Any] | Failed) -> None:
-            done(rows if isinstance(rows, Failed) else _loaded(wanted, rows, tariffs))
-
-        self._main.run("load", _load_values(wanted), read)
+        self._main.run("load", _load_values(wanted), _told(done, lambda rows: _loaded(wanted, rows, tariffs)))
 
     def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch in one statement; what another node moved is left out whole."""
@@ -90,17 +88,17 @@ class PostgresStore:
     ) -> None:
         """Lock the accounts in id order, then read in a second statement, whose snapshot is newer than the locks."""
 
-        def read(rows: list[Any] | Failed) -> None:
-            if isinstance(rows, Failed):
-                self._rollback(rows, done)
+        def ready(loaded: list[Loaded] | Failed) -> None:
+            if isinstance(loaded, Failed):
+                self._rollback(loaded, done)
             else:
-                done(_loaded(wanted, rows, tariffs))
+                done(loaded)
 
         def locked(rows: list[Any] | Failed) -> None:
             if isinstance(rows, Failed):
                 self._rollback(rows, done)
             else:
-                self._lane.run("load", _load_values(wanted), read)
+                self._lane.run("load", values, _told(ready, lambda rows: _loaded(wanted, rows, tariffs)))
 
         def begun(rows: list[Any] | Failed) -> None:
             if isinstance(rows, Failed):
@@ -108,6 +106,7 @@ class PostgresStore:
             else:
                 self._lane.run("lock", [array(sorted(account_ids))], locked)
 
+        values = _load_values(wanted)
         self._lane.execute("BEGIN", [], begun)
 
     def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
@@ -120,7 +119,11 @@ class PostgresStore:
             else:
                 self._lane.execute("COMMIT", [], lambda rows: done(rows if isinstance(rows, Failed) else outcome))
 
-        self._commit(self._lane, batch, now, written)
+        try:
+            self._commit(self._lane, batch, now, written)
+        except Exception:
+            self._lane.execute("ROLLBACK", [], _nothing)  # the locks must not stay behind
+            raise
 
     def _rollback(self, failure: Failed, done: Callable[[Any], None]) -> None:
         self._lane.execute("ROLLBACK", [], lambda _rows: done(failure))
@@ -129,50 +132,42 @@ class PostgresStore:
         stages = [batch[number] for number in sorted(batch)]
         checked = {stage.account_id for stage in stages if stage.account_id}
         name, values = _commit_values(stages, now, outbox.rows(stages, self.consumers, now))
-
-        def written(rows: list[Any] | Failed) -> None:
-            if isinstance(rows, Failed):
-                done(rows)
-            else:
-                done(Committed(frozenset(checked.difference(int(row[0]) for row in rows))))
-
-        link.run(name, values, written)
+        link.run(
+            name,
+            values,
+            _told(done, lambda rows: Committed(frozenset(checked.difference(int(row[0]) for row in rows)))),
+        )
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
         """Live sessions whose deadline has passed."""
-        self._aside.run("due", [str(now), str(most)], lambda rows: done(_numbers(rows)))
+        self._aside.run("due", [str(now), str(most)], _told(done, _numbers))
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
-        self._aside.run("live", [], lambda rows: done(rows if isinstance(rows, Failed) else _numbers(rows)[0]))
+        self._aside.run("live", [], _told(done, lambda rows: _numbers(rows)[0]))
 
     def pulse(self, done: Callable[[Pulse | Failed], None]) -> None:
         """What tells whether other nodes changed anything, and the store's clock."""
-
-        def read(rows: list[Any] | Failed) -> None:
-            done(rows if isinstance(rows, Failed) else Pulse(*(int(value) for value in rows[0])))
-
-        self._aside.run("pulse", [], read)
+        self._aside.run("pulse", [], _told(done, lambda rows: Pulse(*(int(value) for value in rows[0]))))
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
         values = [str(closed_before), str(now), str(most)]
-        self._aside.run("purge", values, lambda rows: done(rows if isinstance(rows, Failed) else _numbers(rows)[0]))
+        self._aside.run("purge", values, _told(done, lambda rows: _numbers(rows)[0]))
 
     def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
         """The subscriber of one identity."""
 
-        def read(rows: list[Any] | Failed) -> None:
-            if isinstance(rows, Failed) or not rows:
-                done(rows if isinstance(rows, Failed) else None)
-                return
+        def read(rows: list[Any]) -> Subscriber | None:
+            if not rows:
+                return None
             number, *texts = rows[0]
-            done(subscriber_from_row((int(number), *(text.decode() for text in texts))))
+            return subscriber_from_row((int(number), *(text.decode() for text in texts)))
 
         if "\0" in identity[1]:
             done(None)  # PostgreSQL has no such text, so nobody is called that
         else:
-            self._aside.run("subscriber", identity, read)
+            self._aside.run("subscriber", identity, _told(done, read))
 
     # -- start-up and provisioning, in any thread -------------------------------------------------
 
@@ -251,8 +246,27 @@ def _picked(*names: str) -> dict[str, str]:
     return {name: STATEMENTS[name] for name in names}
 
 
-def _numbers(rows: list[Any] | Failed) -> Any:
-    return rows if isinstance(rows, Failed) else [int(row[0]) for row in rows]
+def _told(done: Callable[[Any], None], made: Callable[[list[Any]], Any]) -> Done:
+    """A callback for a link: `done` gets what is made of the rows, or that it failed or could not be read."""
+
+    def answered(rows: list[Any] | Failed) -> None:
+        outcome: Any = rows
+        if not isinstance(rows, Failed):
+            try:
+                outcome = made(rows)
+            except Exception as error:
+                outcome = Failed(f"what the database answered cannot be read: {error!r}")
+        done(outcome)
+
+    return answered
+
+
+def _nothing(_rows: list[Any] | Failed) -> None:
+    """Nobody waits for this one."""
+
+
+def _numbers(rows: list[Any]) -> list[int]:
+    return [int(row[0]) for row in rows]
 
 
 # -- values of a batch ----------------------------------------------------------------------------

@@ -187,6 +187,15 @@ def outbox(connection: Connection) -> Rows:
     return connection.execute(query.where(table.c.state == 0).group_by(table.c.consumer)).all()
 
 
+def outbox_events(connection: Connection, consumer: str, after: int | None, limit: int) -> list[Any]:
+    """Events of a consumer in the order of their rows, those after one; without it the last ones."""
+    table = db.outbox
+    query = select(table).where(table.c.consumer == consumer)
+    if after is None:
+        return list(reversed(_page(connection, query.order_by(table.c.id.desc()), limit)))
+    return list(_page(connection, query.where(table.c.id > after).order_by(table.c.id), limit))
+
+
 def nas(connection: Connection) -> Rows:
     """The RADIUS clients that were provisioned."""
     return connection.execute(select(db.nas).order_by(db.nas.c.name)).all()

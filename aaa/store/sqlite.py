@@ -236,10 +236,12 @@ class SqliteStore:
                 if rows:
                     db.executemany(sql, rows)
             db.execute("COMMIT")
-        except (sqlite3.Error, StoreUnavailable, OverflowError) as error:
+        except Exception as error:
             if db.in_transaction:
                 db.execute("ROLLBACK")
-            raise StoreUnavailable(str(error)) from error
+            if isinstance(error, (sqlite3.Error, StoreUnavailable, OverflowError)):
+                raise StoreUnavailable(str(error)) from error
+            raise
 
     def _rows(self, batch: Batch, now: int) -> tuple[list[Row], list[tuple[str, list[Row]]]]:
         """A batch as account rows, and as rows of the other statements in their order."""

@@ -21,7 +21,7 @@ from aaa.bus.pipe import PipeLink
 from aaa.ops.figures import Total
 from aaa.workers.inherit import Inherited, Reserved
 
-COUNTERS = ("node", "tally", "radius", "diameter", "switches", "bus", "outbox", "durations")
+COUNTERS = ("node", "tally", "radius", "diameter", "switches", "bus", "outbox", "durations", "reply_cache")
 PAUSE_FIRST_S = 0.1
 PAUSE_MOST_S = 10.0
 SILENT_MAX_S = 15.0

@@ -46,13 +46,13 @@ class Bench:
     def prepare(self, balances: dict[str, str]) -> None:
         """Schema, tariff, accounts."""
         schema.upgrade(self.url)
-        store = open_store(self.url, self.reactor)
+        store = open_store(self.url, self.reactor, self.errors.append)
         store.provision(lambda connection: fill(connection, balances, flat("0.60")))
         store.close()
 
     def node(self) -> ChargingNode:
         """One more node."""
-        store = open_store(self.url, self.reactor)
+        store = open_store(self.url, self.reactor, self.errors.append)
         self.stores.append(store)
         number = store.new_node("test", self.clock())
         return ChargingNode(store, TariffBook(store), self.clock, number, self.errors.append)

@@ -178,7 +178,7 @@ def test_a_restart_that_another_node_was_told_of_is_taken_up_whatever_its_number
     shared.run(one, (access("other|s2"), 1))
     two.restart_peer("client", 1_800_000_000)
     shared.turn(lambda: "client" in two.store.epochs())
-    one.learn_epochs(two.store.epochs())
+    one.epochs.learn(two.store.epochs())
 
     assert 1_800_000_000 == one.epoch("client")
     assert not one.knows(("client|s1",))

@@ -25,10 +25,7 @@ from tests.support.postgres import Postgres
 from tests.support.process import NAS, Aaad, provisioned
 from tests.support.wire import access_request
 
-pytestmark = [
-    pytest.mark.campaign,
-    pytest.mark.skipif(not radload.SOURCE.exists(), reason="the load generator is not beside this checkout"),
-]
+pytestmark = pytest.mark.campaign
 
 APPLIED_AT_ONCE = 4_000
 FIXED = f'{NAS}quantum = "fixed"\nquantum_fixed = "30s"\n'

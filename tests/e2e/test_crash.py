@@ -5,7 +5,6 @@ kill -9 at any moment under load: whatever was answered is in the rows, exactly 
 from __future__ import annotations
 
 import random
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -13,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import radload
 from tests.support.calls import USERS, Load, check
 from tests.support.process import NAS, Aaad, provisioned
 
 CONFIG = NAS + 'quantum = "fixed"\nquantum_fixed = "30s"\n'
-LOAD = Path(__file__).parents[3] / "shared" / "load" / "radload.c"
 
 
 @pytest.mark.parametrize("kills", [4])
@@ -45,22 +44,18 @@ def test_what_was_answered_survives_kill_9(aaad: Callable[..., Aaad], kills: int
             assert call.answered["total"] <= running[call.sid]["used"]
 
 
-@pytest.mark.skipif(not LOAD.exists(), reason="the load generator is not beside this checkout")
 def test_radload_with_duplicates_and_drops_over_a_kill_9(aaad: Callable[..., Aaad], tmp_path: Path) -> None:
     """
     radload checks every answer itself; a restart in its middle loses nothing and charges nothing twice.
     """
-    compiler = shutil.which("gcc")
-    assert compiler is not None
-    radload = tmp_path / "radload"
-    subprocess.run([compiler, "-O2", "-o", str(radload), str(LOAD), "-lm"], check=True)
+    program = radload.build(tmp_path)
     server = aaad(CONFIG)
     server.apply(provisioned({f"u{n}": "100000.00" for n in range(USERS)}))
     ports = ["--auth-port", str(server.ports["auth"]), "--acct-port", str(server.ports["acct"])]
     users = ["--users", str(USERS - 1), "--first-user", "1", "--user-fmt", "u%u", "--pass-fmt", "u%u"]
     trouble = ["--dup-pct", "20", "--drop-pct", "5", "--timeout-ms", "300", "--retries", "60"]
     run = subprocess.Popen(
-        [str(radload), *ports, *users, *trouble, "--calls", "1500", "-c", "24", "--seed", "3", "--quiet"],
+        [str(program), *ports, *users, *trouble, "--calls", "1500", "-c", "24", "--seed", "3", "--quiet"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

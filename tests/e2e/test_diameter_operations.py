@@ -158,3 +158,14 @@ def test_a_topup_has_the_client_of_an_empty_account_ask_again(server):
     credit_control(connection, call, 3, 2, 60, None)
     assert server.balance("poor")[0] == "0.400000"
     connection.close()
+
+
+def test_a_trace_shows_the_messages_of_one_subscriber(server, aaactl, probe):
+    """Started and stopped by command; the decoded messages are in the log of the server."""
+    code, _ = aaactl("trace", "start", "--subscriber", "4930123456", "--for", "1m")
+    probe("--from", "4930123456", "--duration", "10", "--context", "calls@example.net")
+    seen = server.log("trace.answer")
+
+    assert 0 == code
+    assert "Subscription-Id-Data (444) = '4930123456'" in seen
+    assert "Result-Code (268) = 2001" in seen

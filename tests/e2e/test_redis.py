@@ -59,12 +59,17 @@ def killed(server: Aaad, sid: str, switch: socket.socket) -> list[bytes]:
             return attribute(request, ACCT_SESSION_ID)
 
 
+def redeemed(server: Aaad, pin: str) -> int:
+    """The status of an attempt to top an account up."""
+    return server.request("POST", "/v1/accounts/u4/vouchers", {"pin": pin})[0]
+
+
 def test_what_redis_carries_and_that_it_is_not_missed(
     aaad: Callable[..., Aaad], database: str, broker: redis.RedisServer, switch: socket.socket
 ) -> None:
     """
-    A session is ended by the server that began it, wrong passwords count on both; then Redis is killed under load:
-    every answer stays right, an order still reaches the switch, and when Redis is back it is used again.
+    A session is ended by the server that began it, wrong passwords and PINs count on both; then Redis is killed under
+    load: every answer stays right, an order still reaches the switch, and when Redis is back it is used again.
     """
     charging = 'quantum = "fixed"\nquantum_fixed = "30s"\n'
     config = f'{NAS}{charging}coa = "127.0.0.1:{switch.getsockname()[1]}"\n[redis]\nurl = "{broker.url}"\n'
@@ -84,6 +89,11 @@ def test_what_redis_carries_and_that_it_is_not_missed(
     time.sleep(0.2)
     answer = second.ask(access_request("u2", "u2", "guess"))
     assert answer is not None and 3 == answer[0]
+
+    for number in range(5):
+        assert 404 == redeemed(first, f"00000000000{number}")
+    time.sleep(0.2)
+    assert 403 == redeemed(second, "000000000009")
 
     load = Load(first, 8)
     try:

@@ -18,8 +18,9 @@ from aaa.node.node import ChargingNode
 from aaa.node.refusals import Refusals
 from aaa.node.tariffs import TariffBook
 from aaa.ops.questions import answers
+from aaa.ops.traced import Traced
+from aaa.outbox.consumers import consumers_of
 from aaa.radius.clients import nas_from
-from aaa.radius.trace import Traces
 from aaa.store import schema
 from aaa.store.read import open_reader
 from aaa.store.sqlite import SqliteStore
@@ -69,15 +70,17 @@ class World:
         self.node = ChargingNode(
             self.store, TariffBook(self.store), lambda: self.now_us, 1, on_error=self.errors.append
         )
+        self.store.consumers = consumers_of(config.outbox)
+        self.node.desk.keeps_before = bool(config.outbox)
         self.reactor = ThreadPoolExecutor(1)
         self.described: dict[str, object] = {"listeners": []}
-        self.traces = Traces(lambda event, **fields: None)
+        self.traced = Traced()
         control = NodeControl(
             self.node,
             self.reactor.submit,
             lambda: None,
             lambda: self.described,
-            questions=answers(self.node, Refusals(), self.traces, Hub(self.errors.append)),
+            questions=answers(self.node, Refusals(), self.traced, Hub(self.errors.append)),
         )
         self.context = ApiContext(
             config,
@@ -88,6 +91,7 @@ class World:
             "0.1",
             NOW_US,
             check_nas=lambda document: nas_from(document, {}),
+            consumers=self.store.consumers,
         )
         self.api = TestClient(make_app(self.context), client=("uid:1000", 1))
 
@@ -123,12 +127,12 @@ class World:
         return self.do(End(key, Identity("end"), (line,), "sbc", event_us=self.now_us))
 
 
-def make_config(directory: Path) -> Config:
-    """A configuration with everything in one directory."""
+def make_config(directory: Path, more: str = "") -> Config:
+    """A configuration with everything in one directory, and more."""
     Keys.create(directory / "key")
     (directory / "aaa.toml").write_text(
         f'[server]\nnode = "n1"\nkey_file = "{directory}/key"\n[store]\nurl = "sqlite:///{directory}/store.db"\n'
         f'[api]\nsocket = "{directory}/control.sock"\n'
-        '[[nas]]\nname = "edge"\naddress = "10.0.0.1"\nsecret = "hush"\n'
+        '[[nas]]\nname = "edge"\naddress = "10.0.0.1"\nsecret = "hush"\n' + more
     )
     return load_config(directory / "aaa.toml")

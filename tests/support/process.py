@@ -171,13 +171,18 @@ class Aaad:
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         """One request to the control API; returns the JSON of a success."""
+        status, text = self.request(method, path, body)
+        assert status < 400, f"{method} {path}: {status} {text}"
+        return json.loads(text) if text else None
+
+    def request(self, method: str, path: str, body: Any = None) -> tuple[int, str]:
+        """One request to the control API; returns the status and the body of the answer."""
         connection = _UnixConnection(self.socket)
         connection.request(method, path, body and json.dumps(body), {"Content-Type": "application/json"})
         response = connection.getresponse()
-        text = response.read()
+        text = response.read().decode()
         connection.close()
-        assert response.status < 400, f"{method} {path}: {response.status} {text.decode()}"
-        return json.loads(text) if text else None
+        return response.status, text
 
     def apply(self, text: str) -> Any:
         """Provision."""

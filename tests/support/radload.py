@@ -1,5 +1,5 @@
 """
-The load generator radload, built from its source beside this checkout, with a source address of choice.
+The load generator radload, built from its source, with a source address of choice.
 
 A switch is known by its address; to be several switches on one machine, radload's sockets are bound to an address
 of loopback before they connect.
@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-SOURCE = Path(__file__).parents[3] / "shared" / "load" / "radload.c"
+SOURCE = Path(__file__).parents[1] / "data" / "load" / "radload.c"
 
 _BIND_FIRST = """
 #define _GNU_SOURCE

@@ -8,7 +8,7 @@ from aaa.cli.client import path_of
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_rows
 
-command = click.Group("trace", help="Decoded packets of one subscriber in the server's log.")
+command = click.Group("trace", help="Decoded packets and messages of one subscriber in the server's log.")
 
 COLUMNS = columns("subscriber", "until")
 

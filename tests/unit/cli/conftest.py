@@ -16,6 +16,8 @@ from aaa.cli.main import run
 from aaa.keys import Keys
 from tests.support.control import FILE, World, make_config
 
+PROGRAM = "import sys; sys.argv[0] = 'aaactl'; from aaa.cli import main; main()"
+
 
 class Ran(NamedTuple):
     code: int
@@ -45,8 +47,14 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, keys: Keys, capsys: pytest.CaptureFixture[str]) -> Iterator[Shop]:
-    world = World(make_config(tmp_path), keys)
+def more() -> str:
+    """What the configuration has beside the usual."""
+    return ""
+
+
+@pytest.fixture
+def shop(tmp_path: Path, keys: Keys, capsys: pytest.CaptureFixture[str], more: str) -> Iterator[Shop]:
+    world = World(make_config(tmp_path, more), keys)
     path = world.context.config.api.socket
     server = ApiServer(world.context, unix_socket(path, None))
     server.start()
@@ -59,9 +67,8 @@ def shop(tmp_path: Path, keys: Keys, capsys: pytest.CaptureFixture[str]) -> Iter
 
 def separately(*arguments: str, **environ: str) -> Ran:
     """Run `aaactl` as a process of its own."""
-    program = "import sys; sys.argv[0] = 'aaactl'; from aaa.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-c", PROGRAM, *arguments],
         capture_output=True,
         text=True,
         check=False,

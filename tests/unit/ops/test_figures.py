@@ -47,6 +47,16 @@ def test_figures_of_one_worker_replace_its_older_ones():
     assert 1 == sum(total.histograms["lag"].counts)
 
 
+def test_what_was_seen_last_is_the_latest_of_all_workers_also_of_those_that_ended():
+    total = Total((), ())
+    total.heard(0, told({}, {}, {}, {"sbc": 30, "edge": 10}))
+    total.heard(1, told({}, {}, {}, {"sbc": 20}))
+    total.ended(0)
+    total.heard(0, told({}, {}, {}, {"edge": 15}))
+
+    assert {"sbc": 30, "edge": 15} == total.latest()
+
+
 def test_durations_of_workers_add_up():
     """Histograms travel as counters and are the same histograms at the other end."""
     durations = {(2, "granted"): Histogram(), (3, "no_credit"): Histogram()}

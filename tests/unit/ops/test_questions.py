@@ -7,7 +7,7 @@ import pytest
 from aaa.bus.hub import Hub, Message
 from aaa.node.refusals import Refusal, Refusals
 from aaa.ops.questions import TOLD_PER_SECOND, answers
-from aaa.radius.trace import Traces
+from aaa.ops.traced import Traced
 from tests.support.control import NOW_US, World, make_config
 
 
@@ -29,7 +29,7 @@ def pair(tmp_path, keys):
     made = []
     hubs = [Hub(world.errors.append), Hub(world.errors.append)]
     for hub in hubs:
-        face, traces = Refusals(), Traces(lambda event, **fields: None)
+        face, traces = Refusals(), Traced()
         made.append((face, traces, answers(world.node, face, traces, hub)))
     hubs[0].join(Wire(hubs[1]))
     yield made, hubs
