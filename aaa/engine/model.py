@@ -102,6 +102,8 @@ class Limits:
     """
     Per-account limits beside the credit (None: no limit).
 
+    `spend_per_hour_micro`, `spend_per_day_micro`: what may be charged in one hour or day of UTC, what running
+    sessions hold included; `calls_per_second`: new sessions and debits in one second.
     `valid_after_use_s`: how long after its first session an account that has no last day gets one (calling
     cards); set outside of decisions.
     """
@@ -112,6 +114,9 @@ class Limits:
     denied_classes: frozenset[str] = frozenset()
     allowed_classes: frozenset[str] | None = None
     valid_after_use_s: int | None = None
+    spend_per_hour_micro: int | None = None
+    spend_per_day_micro: int | None = None
+    calls_per_second: int | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -129,6 +134,14 @@ class Profile:
     limits: Limits = Limits()
 
 
+class Window(NamedTuple):
+    """What came together in one stretch of time: micro charged in an `hour` or `day`, sessions in a `second`."""
+
+    kind: str
+    start_us: int
+    amount: int
+
+
 class Account(NamedTuple):
     """
     One account as the engine sees it: sums, never its other sessions (S1, S10).
@@ -144,6 +157,7 @@ class Account(NamedTuple):
     live_sessions: int = 0
     entry_no: int = 0
     buckets: tuple[Bucket, ...] = ()
+    windows: tuple[Window, ...] = ()  # only where a limit needs them (`aaa.engine.windows`)
 
     @property
     def available_micro(self) -> int | None:

@@ -219,6 +219,8 @@ class Desk:
                 stage.is_moved = True
                 if account.buckets is not cached.account.buckets:
                     stage.rarely().buckets.update((bucket.id, bucket) for bucket in account.buckets)
+                if account.windows is not cached.account.windows:
+                    stage.rarely().windows = account
                 cached.account = account
         if session is not None:
             self.cache.put_session(session)
