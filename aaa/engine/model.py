@@ -95,6 +95,7 @@ class Policy(NamedTuple):
     quantum_octets: int = 10_000_000
     quantum_events: int = 1
     outlasts_credit: bool = False  # a session without money goes on without quota (Diameter redirect, restrict)
+    outage_call_s: int = 0  # most of one call that is granted while the store is down (S12); 0: none
 
 
 @dataclass(slots=True, frozen=True)
@@ -443,7 +444,27 @@ class Kill(NamedTuple):
     cause: str = "killed"
 
 
-Command = Begin | Update | End | Event | Expire | Adjust | Kill
+class Capped(NamedTuple):
+    """Take over a session that was granted so many seconds while the store was down (S11)."""
+
+    begin: Begin
+    session_id: int
+    granted: int
+
+    @property
+    def key(self) -> str:
+        return self.begin.key
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self.begin.aliases
+
+    @property
+    def origin(self) -> str:
+        return self.begin.origin
+
+
+Command = Begin | Update | End | Event | Expire | Adjust | Kill | Capped
 
 
 class LineGrant(NamedTuple):

@@ -19,6 +19,7 @@ from aaa.engine.model import (
     Adjust,
     Answer,
     Begin,
+    Capped,
     Changes,
     Command,
     Decision,
@@ -46,9 +47,11 @@ class Request:
         "account_id",
         "again",
         "answer",
+        "arrived_us",
         "command",
         "early_start_us",
         "is_loaded",
+        "is_replayed",
         "movement",
         "now",
         "order",
@@ -60,6 +63,8 @@ class Request:
         self.account_id = account_id
         self.reply = reply
         self.now = now
+        self.arrived_us = now  # later than `now` for what is replayed
+        self.is_replayed = False  # from the journal of an outage, which must not answer it
         self.order = order  # of arrival
         self.is_loaded = False
         self.early_start_us = 0  # as the store knows it
@@ -85,7 +90,7 @@ class Request:
 
 def names_of(command: Command) -> tuple[str, ...]:
     """The names under which the session of a command may be known; the first known one decides."""
-    if isinstance(command, (Update, Begin, End)):
+    if isinstance(command, (Update, Begin, End, Capped)):
         return (command.key, *command.aliases) if command.aliases else (command.key,)
     if isinstance(command, Event):
         return (command.refunds or command.key,)
