@@ -33,6 +33,7 @@ from aaa.watch import Watch
 
 ERRORS_KEPT = 10
 CONNECTED = "connected|"  # how the gauges of connections are named, before host, realm and address
+EXPOSED = "exposed|"
 SAID_AGAIN_US = 1_000_000  # the same again and again, as while the store is away, is said once a second
 CACHED = "aaa_reply_cache_entries"
 EVICTED = ("evicted",)
@@ -70,6 +71,7 @@ class Report:
     ) -> None:
         """Report of these."""
         self._faces, self._watch, self._neighbours = faces, watch, neighbours
+        self._node = node
         self._transactions = node.tally.transactions
         self._durations = {} if faces.radius is None else faces.radius.service.durations
         self._logging = logging
@@ -110,7 +112,8 @@ class Report:
         connections = {CONNECTED + "|".join(who): float(count) for who, count in self._faces.connected().items()}
         entries, evictions = self._reply_cache()
         counters = {**self._own, "durations": flat(self._durations), "reply_cache": {EVICTED: evictions}}
-        gauges = {**connections, CACHED: float(entries)}
+        exposure = {EXPOSED + currency: amount for currency, amount in self._own_exposure().items()}
+        gauges = {**connections, **exposure, CACHED: float(entries)}
         figures = told(counters, {"lag": self.lag.histogram, **self._transactions}, gauges, self._last_seen())
         if self._neighbours.group is not None:
             self._neighbours.group.total.heard(PARENT, figures)
@@ -127,6 +130,7 @@ class Report:
             node=counters["node"],
             radius=counters["radius"],
             gauges=self._gauges,
+            exposure=self._exposure,
             reloads=self.reloads,
             reloaded_at_s=lambda: self._reloaded_at_s,
             lag=total.histograms["lag"] if total is not None else self.lag.histogram,
@@ -200,11 +204,23 @@ class Report:
             found[one["origin_host"]] = found.get(one["origin_host"], 0) + one["connections"]
         return found
 
+    def _own_exposure(self) -> dict[str, float]:
+        """What this process granted without the store and the store does not know yet, by currency."""
+        outage = self._node.outage
+        return {} if outage is None else {name: micro / 1e6 for name, micro in dict(outage.exposure_micro).items()}
+
+    def _exposure(self) -> dict[str, float]:
+        """The exposure of this process, or of its workers."""
+        group = self._neighbours.group
+        if group is None:
+            return self._own_exposure()
+        gauges = group.total.gauges().items()
+        return {name.removeprefix(EXPOSED): value for name, value in gauges if name.startswith(EXPOSED)}
+
     def _gauges(self) -> dict[str, float]:
         gauges = {
             **self._neighbours.gauges(),
             "aaa_clock_offset_seconds": self._watch.offset_us / 1e6,
-            "aaa_exposure_amount": 0.0,  # nothing is granted without a reservation
             "aaa_log_lines_dropped": self._logging.dropped,
         }
         group = self._neighbours.group

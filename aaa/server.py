@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from aaa.bus.hub import Hub
@@ -22,7 +23,9 @@ from aaa.neighbours import Neighbours
 from aaa.node.clock import system_clock
 from aaa.node.control import NodeControl
 from aaa.node.directory import StoreDirectory
+from aaa.node.journal import Journal
 from aaa.node.node import ChargingNode
+from aaa.node.outage import Outage
 from aaa.node.tariffs import TariffBook
 from aaa.ops.listener import MetricsListener
 from aaa.ops.periodic import every
@@ -42,6 +45,7 @@ from aaa.workers.inherit import Reserved
 
 SWEEP_S = 1.0
 PURGE_S = 60.0
+REPLAY_S = 0.5
 PURGE_MOST = 20_000
 FIGURES_S = 1.0
 NEEDS_RESTART = ("store", "radius", "diameter", "api", "server", "metrics", "redis", "outbox")
@@ -85,6 +89,7 @@ class Server:
         number = self.store.new_node(name, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
         self.node.desk.keeps_before = bool(config.outbox)
+        self._open_journal(name)
         self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
         self.faces = Faces(
             config,
@@ -181,6 +186,9 @@ class Server:
         self.node.flush()
         self.neighbours.stop()
         self.faces.stop()
+        if self.node.outage is not None:
+            self.node.outage.close()
+            self.node.outage = None
         self.store.close()
         self.logging.stop()
         self._reactor.callLater(0, self._reactor.stop)  # what peers are told on leaving goes out first
@@ -228,6 +236,7 @@ class Server:
         if not self.store.is_single_writer:
             self.watch.look()
             self._every(INTERVAL_S, self.watch.look)
+            self._every(REPLAY_S, self.node.replay)
         if part.is_worker:
             self._every(SWEEP_S, self.node.tidy)  # its parent sweeps
         else:
@@ -243,6 +252,15 @@ class Server:
             self.neighbours.is_serving(self.faces.listeners)
         else:
             self._serving()
+
+    def _open_journal(self, name: str) -> None:
+        """Where sessions are noted that are granted while a remote store is down; a parent of workers serves none."""
+        exposure_micro = self.config.charging.outage_exposure
+        if not exposure_micro or self.store.is_single_writer or self.part.workers:
+            return
+        journal = Journal(Path(self.config.server.state_directory) / f"outage-{name.replace('/', '-')}.journal")
+        node = self.node
+        node.survive(Outage(journal, node.tariffs, node.numbers, exposure_micro, node.submit_again, self._failed))
 
     def _start_api(self) -> None:
         from aaa.api.guesses import GuessLock  # noqa: PLC0415

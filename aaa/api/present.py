@@ -45,11 +45,17 @@ def account(row: Any) -> shapes.Account:
 
 
 def _limits(stored: dict[str, Any], currency: str) -> shapes.Limits:
-    amount = stored.get("call_amount_micro")
+
+    def amount(limit: str) -> shapes.Money | None:
+        return None if stored.get(limit) is None else money(stored[limit], currency)
+
     return shapes.Limits(
         max_sessions=stored.get("max_sessions"),
-        max_call_amount=None if amount is None else money(amount, currency),
+        max_call_amount=amount("call_amount_micro"),
         max_call_s=stored.get("call_seconds"),
+        spend_per_hour=amount("spend_per_hour_micro"),
+        spend_per_day=amount("spend_per_day_micro"),
+        calls_per_second=stored.get("calls_per_second"),
         valid_after_use_s=stored.get("valid_after_use_s"),
         denied_classes=stored.get("denied_classes"),
         allowed_classes=stored.get("allowed_classes"),

@@ -66,6 +66,9 @@ class Limits(BaseModel):
     max_sessions: int | None = None
     max_call_amount: Money | None = None
     max_call_s: int | None = None
+    spend_per_hour: Money | None = None
+    spend_per_day: Money | None = None
+    calls_per_second: int | None = None
     valid_after_use_s: int | None = None
     denied_classes: list[str] | None = None
     allowed_classes: list[str] | None = None

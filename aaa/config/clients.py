@@ -86,6 +86,7 @@ class NasTable(Table):
     session_cap: Seconds | None = None
     assume: Literal["reported", "granted"] | None = None
     on_store_down: Outage | None = None
+    outage_call: Annotated[Seconds, Field(gt=0)] | None = None
     final_margin_s: Annotated[int, Field(ge=0, le=3600)] | None = None
     octets_per_second_max: Annotated[int, Field(gt=0)] | None = None
     emergency: Prefixes | None = None

@@ -27,6 +27,7 @@ class Server(Table):
 
     node: Name = Field(default_factory=socket.gethostname)
     key_file: Text = "/etc/aaa/server.key"
+    state_directory: Text = "/var/lib/aaa"
     drain_timeout: Seconds = 90
 
 
@@ -83,6 +84,8 @@ class Charging(Table):
     assume: Literal["reported", "granted"] = "reported"
     emergency: Prefixes = Field(default_factory=list)
     on_store_down: Outage = "silence"
+    outage_call: PositiveSeconds = 60
+    outage_exposure: Annotated[Micro, Field(ge=0)] = 0
     overrun_tolerance: Seconds = 1
 
     def policy(self) -> Policy:

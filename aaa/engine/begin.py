@@ -37,6 +37,7 @@ from aaa.engine.periods import change_us, has_periods, joined, opened_in
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import line_of
 from aaa.engine.sums import moved
+from aaa.engine.windows import counted, spendable_micro
 
 
 def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int, now: int) -> Decision:
@@ -51,7 +52,7 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
     if not accounts:
         return NOTHING, Denial(Reason.UNKNOWN_ACCOUNT)
     account = accounts[0]
-    refusal = None if command.emergency else refused_account(account, now) or refused_session(account)
+    refusal = None if command.emergency else refused_account(account, now) or refused_session(account, now)
     if refusal is not None:
         return NOTHING, denial(account, refusal)
     lines, told = open_lines(account, command, tariffs, now, sharers=account.live_sessions + 1)
@@ -62,6 +63,8 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
     head = session_head(account, command, session_id, now)
     state = State.OPEN if command.protocol == "diameter" or command.early_start_us else State.HELD
     account = moved(account, (), lines, live=1)
+    if not command.emergency:
+        account = counted(account, now)
     answer = Grant(session_id, told, account.shown_micro, account.profile.currency, 1)
     identity = command.identity
     session = Session(
@@ -120,7 +123,7 @@ def open_lines(
             continue
         left = moved(account, (), lines) if lines else account
         if priced > 1 and _is_priced(head):
-            left = _with_share(left, priced)
+            left = _with_share(left, priced, now)
             priced -= 1
         fresh = opened_in(head, now) if has_periods(head) else opened(head)
         line, line_told = refill(left, fresh, request, command.policy, sharers, 0, now)
@@ -141,9 +144,9 @@ def _is_priced(head: LineHead | Reason) -> bool:
     return not isinstance(head, Reason) and head.plan is not None and not head.plan.is_free
 
 
-def _with_share(account: Account, parts: int) -> Account:
-    """The account as one of so many lines may see it: with an equal part of what is available."""
-    available = account.available_micro
+def _with_share(account: Account, parts: int, now: int) -> Account:
+    """The account as one of so many lines may see it: with an equal part of what may be spent."""
+    available = spendable_micro(account, now)
     if available is None or available <= 0:
         return account
     return account._replace(reserved_micro=account.reserved_micro + available - available // parts)

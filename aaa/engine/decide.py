@@ -12,6 +12,7 @@ else:
     End     | orphan             | settle, closed          | charge difference, closed | repeat, conflict
     Expire  | -                  | settle, expired         | -                         | -
     Kill    | -                  | no more quota           | -                         | -
+    Capped  | opened as granted  | -                       | -                         | -
     Event   | debit, refund, ..  | repeat of a debit       | -                         | repeat of a debit
 
 A CCR-I on a session that is known is a repeat, or its key is used again (S7): whoever asked expires the
@@ -37,6 +38,7 @@ from aaa.engine.model import (
     Ack,
     Adjust,
     Begin,
+    Capped,
     Changes,
     Command,
     Decision,
@@ -52,6 +54,7 @@ from aaa.engine.model import (
     State,
     Update,
 )
+from aaa.engine.outage import admit
 from aaa.engine.ports import Tariffs
 from aaa.engine.update import ask_again, early_start, update
 
@@ -96,6 +99,8 @@ def decide(
         return adjust(accounts, command, now)
     if isinstance(command, Event):
         return _event(accounts, session, command, tariffs, now, session_id)
+    if isinstance(command, Capped):
+        return admit(accounts, session, command, tariffs, now)
     if session is None:
         return NOTHING, Ack(Outcome.UNKNOWN)
     if isinstance(command, Expire):

@@ -36,6 +36,7 @@ from aaa.engine.model import (
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import settled
 from aaa.engine.sums import moved, posted
+from aaa.engine.windows import counted, is_too_fast, spendable_micro, spent, why_unaffordable
 from rating.grant import grant
 from rating.price import price
 
@@ -58,6 +59,8 @@ def event(accounts: Accounts, command: Event, tariffs: Tariffs, session_id: int,
             return NOTHING, denial(account, head)
     known = [head for head in heads if isinstance(head, LineHead)]
     if command.action is Action.DEBIT:
+        if is_too_fast(account, now):
+            return NOTHING, denial(account, Reason.LIMIT_RATE)
         return _debit(accounts, command, known, session_id, now)
     if command.action is Action.REFUND:
         return _credit(accounts, command, known, session_id, now)
@@ -90,7 +93,7 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
         units = _units(request)
         left = moved(account, (), lines)
         if not _affordable(left, head, units, now):
-            return NOTHING, denial(account, Reason.NO_CREDIT)
+            return NOTHING, denial(account, why_unaffordable(left, now))
         ask = LineRequest(request.key, requested=units)
         policy = command.policy._replace(quantum="whole")
         line, answer = refill(left, opened(head), ask, policy, 1, 0, now)
@@ -105,11 +108,12 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
     result = settled(moved(account, (), lines, live=1), born, State.CLOSED, "debit", now)
     answer_ = Grant(session_id, tuple(told), result.account.shown_micro, account.profile.currency, 1)
     session = remembered(result.session, command.identity, answer_)
-    return Changes((result.account, *accounts[1:]), session, True, result.entries, result.units, True), answer_
+    after = counted(result.account, now)
+    return Changes((after, *accounts[1:]), session, True, result.entries, result.units, True), answer_
 
 
 def _affordable(account: Account, head: LineHead, units: int, now: int) -> bool:
-    available = account.available_micro
+    available = spendable_micro(account, now)
     if head.plan is None or head.plan.is_free or available is None:
         return True
     return grant(head.plan, now, now, available, units) >= units
@@ -152,6 +156,7 @@ def refund(accounts: Accounts, debit: Session | None, command: Event, now: int) 
     charge = sum(line.posted_micro for line in debit.lines)
     lines = tuple(line._replace(posted_micro=0) for line in debit.lines)
     after, entries = posted(account, charge, "refund", str(debit.head.id), now)
+    after = spent(after, -charge, now, debit.ended_us)
     session = debit._replace(lines=lines, cause="refunded", revision=debit.revision + 1)
     told = tuple(LineGrant(line.head.key, line.used, line.used, cost_micro=line.posted_micro) for line in debit.lines)
     answer = Grant(debit.head.id, told, after.shown_micro, account.profile.currency, 1)

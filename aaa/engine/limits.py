@@ -5,6 +5,7 @@ What an account may do beside what it can pay: status, validity, sessions, desti
 from __future__ import annotations
 
 from aaa.engine.model import Account, Reason
+from aaa.engine.windows import is_too_fast
 from rating.plan import RatePlan
 
 
@@ -20,12 +21,12 @@ def refused_account(account: Account, now: int) -> Reason | None:
     return None
 
 
-def refused_session(account: Account) -> Reason | None:
+def refused_session(account: Account, now: int) -> Reason | None:
     """Why this account may not open one more session, or None."""
     most = account.profile.limits.max_sessions
     if most is not None and account.live_sessions >= most:
         return Reason.LIMIT_SESSIONS
-    return None
+    return Reason.LIMIT_RATE if is_too_fast(account, now) else None
 
 
 def refused_destination(account: Account, plan: RatePlan) -> Reason | None:

@@ -29,6 +29,7 @@ from aaa.engine.model import (
 )
 from aaa.engine.money import MONEY as MONEY_UNIT
 from aaa.engine.quantum import quantum_units
+from aaa.engine.windows import spendable_micro, why_unaffordable
 from rating.funding import MONEY, Bucket, Parts, fund, settle, truncate
 from rating.grant import align, grant
 from rating.price import held_price, price
@@ -167,7 +168,7 @@ def refill(
         free = line._replace(granted=total)
         return free, _told(free, known, policy, is_free=True)
     earliest, latest = window_of(line, policy)
-    funds = _funds(account, line)
+    funds = _funds(account, line, now)
     buckets = _eligible(account, head.key) if account.buckets else ()
     planned = line.parts
     if buckets and not planned and line.granted:
@@ -190,7 +191,9 @@ def refill(
     if is_time:
         total = max(total, line.granted)
     if total <= known:
-        return line._replace(is_final=True), LineDenial(head.key, _why_nothing(account, line, policy), charged(line))
+        return line._replace(is_final=True), LineDenial(
+            head.key, _why_nothing(account, line, policy, now), charged(line)
+        )
     parts = planned
     if is_money:
         held = held_price(plan, earliest, latest, total)
@@ -246,9 +249,9 @@ def _cap(account: Account, line: Line, policy: Policy) -> int:
     return max(0, cap - line.head.offset)
 
 
-def _funds(account: Account, line: Line) -> int | None:
-    """The price this line may have in all: what is available and what it holds and has paid itself (S6)."""
-    available = account.available_micro
+def _funds(account: Account, line: Line, now: int) -> int | None:
+    """The price this line may have in all: what may be spent and what it holds and has paid itself (S6)."""
+    available = spendable_micro(account, now)
     funds = None if available is None else available + line.held_micro
     most = account.profile.limits.call_amount_micro
     if most is None:
@@ -277,14 +280,14 @@ def _shared(bucket: Bucket, shares: int) -> Bucket:
     )
 
 
-def _why_nothing(account: Account, line: Line, policy: Policy) -> Reason:
-    """Why a line gets nothing more: its own caps, or the money."""
+def _why_nothing(account: Account, line: Line, policy: Policy, now: int) -> Reason:
+    """Why a line gets nothing more: its own caps, a window, or the money."""
     if line.used >= _cap(account, line, policy):
         return Reason.LIMIT_CALL
     most = account.profile.limits.call_amount_micro
-    if most is not None and charged(line) > 0 and _funds(account, line) == most:
+    if most is not None and charged(line) > 0 and _funds(account, line, now) == most:
         return Reason.LIMIT_CALL
-    return Reason.NO_CREDIT
+    return why_unaffordable(account, now)
 
 
 def _told(line: Line, known: int, policy: Policy, is_free: bool = False) -> LineGrant:

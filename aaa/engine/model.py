@@ -95,6 +95,7 @@ class Policy(NamedTuple):
     quantum_octets: int = 10_000_000
     quantum_events: int = 1
     outlasts_credit: bool = False  # a session without money goes on without quota (Diameter redirect, restrict)
+    outage_call_s: int = 0  # most of one call that is granted while the store is down (S12); 0: none
 
 
 @dataclass(slots=True, frozen=True)
@@ -102,6 +103,8 @@ class Limits:
     """
     Per-account limits beside the credit (None: no limit).
 
+    `spend_per_hour_micro`, `spend_per_day_micro`: what may be charged in one hour or day of UTC, what running
+    sessions hold included; `calls_per_second`: new sessions and debits in one second.
     `valid_after_use_s`: how long after its first session an account that has no last day gets one (calling
     cards); set outside of decisions.
     """
@@ -112,6 +115,9 @@ class Limits:
     denied_classes: frozenset[str] = frozenset()
     allowed_classes: frozenset[str] | None = None
     valid_after_use_s: int | None = None
+    spend_per_hour_micro: int | None = None
+    spend_per_day_micro: int | None = None
+    calls_per_second: int | None = None
 
 
 @dataclass(slots=True, frozen=True)
@@ -129,6 +135,14 @@ class Profile:
     limits: Limits = Limits()
 
 
+class Window(NamedTuple):
+    """What came together in one stretch of time: micro charged in an `hour` or `day`, sessions in a `second`."""
+
+    kind: str
+    start_us: int
+    amount: int
+
+
 class Account(NamedTuple):
     """
     One account as the engine sees it: sums, never its other sessions (S1, S10).
@@ -144,6 +158,7 @@ class Account(NamedTuple):
     live_sessions: int = 0
     entry_no: int = 0
     buckets: tuple[Bucket, ...] = ()
+    windows: tuple[Window, ...] = ()  # only where a limit needs them (`aaa.engine.windows`)
 
     @property
     def available_micro(self) -> int | None:
@@ -429,7 +444,27 @@ class Kill(NamedTuple):
     cause: str = "killed"
 
 
-Command = Begin | Update | End | Event | Expire | Adjust | Kill
+class Capped(NamedTuple):
+    """Take over a session that was granted so many seconds while the store was down (S11)."""
+
+    begin: Begin
+    session_id: int
+    granted: int
+
+    @property
+    def key(self) -> str:
+        return self.begin.key
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        return self.begin.aliases
+
+    @property
+    def origin(self) -> str:
+        return self.begin.origin
+
+
+Command = Begin | Update | End | Event | Expire | Adjust | Kill | Capped
 
 
 class LineGrant(NamedTuple):

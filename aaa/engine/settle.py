@@ -10,6 +10,7 @@ from aaa.engine.lines import closed, reported
 from aaa.engine.model import LIVE, Account, Entry, Line, LineRequest, Notice, Session, State, UnitEntry
 from aaa.engine.periods import is_in, placed
 from aaa.engine.sums import moved, posted, ref_of, taken_units
+from aaa.engine.windows import spent
 
 
 class Settled(NamedTuple):
@@ -120,7 +121,7 @@ def _posted(
             for bucket, taken in taken_units(before.lines, after.lines).items()
         )
     sums, entries = posted(moved(account, before.lines, after.lines, live), -due_micro, kind, ref_of(after), now)
-    return Settled(sums, after, entries, units)
+    return Settled(spent(sums, due_micro, now, before.ended_us), after, entries, units)
 
 
 def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:

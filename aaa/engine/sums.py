@@ -35,6 +35,7 @@ def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], l
         account.live_sessions + live,
         account.entry_no,
         _moved_buckets(account.buckets, before, after) if account.buckets else (),
+        account.windows,
     )
 
 
@@ -90,8 +91,8 @@ def posted(account: Account, amount_micro: int, cause: str, ref: str, now: int) 
     balance = account.balance_micro + amount_micro
     number = account.entry_no + 1
     entry = Entry(account.profile.id, number, amount_micro, balance, cause, ref, now)
-    profile, _, accrued, reserved, live, _, buckets = account
-    return Account(profile, balance, accrued, reserved, live, number, buckets), (entry,)
+    profile, _, accrued, reserved, live, _, buckets, windows = account
+    return Account(profile, balance, accrued, reserved, live, number, buckets, windows), (entry,)
 
 
 def ref_of(session: Session) -> str:

@@ -19,6 +19,7 @@ from aaa.engine.model import (
     Adjust,
     Answer,
     Begin,
+    Capped,
     Changes,
     Command,
     Decision,
@@ -48,10 +49,12 @@ class Request:
         "account_id",
         "again",
         "answer",
+        "arrived_us",
         "command",
         "early_start_us",
         "is_answered",
         "is_loaded",
+        "is_replayed",
         "movement",
         "now",
         "order",
@@ -63,6 +66,8 @@ class Request:
         self.account_id = account_id
         self.reply = reply
         self.now = now
+        self.arrived_us = now  # later than `now` for what is replayed
+        self.is_replayed = False  # from the journal of an outage, which must not answer it
         self.order = order  # of arrival
         self.is_loaded = False
         self.is_answered = False
@@ -97,7 +102,7 @@ class Request:
 
 def names_of(command: Command) -> tuple[str, ...]:
     """The names under which the session of a command may be known; the first known one decides."""
-    if isinstance(command, (Update, Begin, End)):
+    if isinstance(command, (Update, Begin, End, Capped)):
         return (command.key, *command.aliases) if command.aliases else (command.key,)
     if isinstance(command, Event):
         return (command.refunds or command.key,)
@@ -231,6 +236,8 @@ class Desk:
                 stage.is_moved = True
                 if account.buckets is not cached.account.buckets:
                     stage.rarely().buckets.update((bucket.id, bucket) for bucket in account.buckets)
+                if account.windows is not cached.account.windows:
+                    stage.rarely().windows = account
                 cached.account = account
         if session is not None:
             self.cache.put_session(session)

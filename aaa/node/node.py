@@ -27,13 +27,14 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from aaa.engine.model import EMERGENCY_ACCOUNT, Answer, Command, Expire
+from aaa.engine.model import EMERGENCY_ACCOUNT, Answer, Command, Denial, Expire, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of
 from aaa.node.epochs import Epochs
 from aaa.node.lane import LockLane
 from aaa.node.once import once
+from aaa.node.outage import Outage
 from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import NOBODY, Batch, Stage
@@ -82,6 +83,7 @@ class ChargingNode:
         )
         self.desk.emergency_id = store.account_id(EMERGENCY_ACCOUNT)
         self.lane = LockLane(self)
+        self.outage: Outage | None = None  # what it answers for while the store is down
         self._waiting: list[Request] = []
         self._is_busy = False
         self._has_loaded = False
@@ -110,15 +112,40 @@ class ChargingNode:
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""
         request = Request(command, account_id, reply, self._clock(), next(self._order))
+        if self.outage is not None and self.outage.knows(names_of(command)):
+            self.refuse(request)  # its session is in the journal, where its reports wait for their turn
+        else:
+            self._decide(request)
+
+    def submit_again(self, command: Command, account_id: int, now: int, reply: Reply) -> None:
+        """Take a command of an outage, to be decided as of its original instant."""
+        request = Request(command, account_id, reply, now, next(self._order))
+        request.arrived_us = self._clock()
+        request.is_replayed = True
+        self._decide(request)
+        self.flush()
+
+    def _decide(self, request: Request) -> None:
+        """Decide on cached state, or let it wait for what must be loaded."""
         try:
             if not self.desk.decide(request):
                 self._waiting.append(request)
         except Exception as error:
             self._broken(request, error)
 
+    def survive(self, outage: Outage) -> None:
+        """Answer by a journal what the store cannot take; from now on it is known what a lost batch began from."""
+        self.outage = outage
+        self.desk.keeps_before = True
+
+    def replay(self) -> None:
+        """Bring what was answered without the store into it, once it is back."""
+        if self.outage is not None and self.is_store_up:
+            self.outage.replay()
+
     def knows(self, names: Sequence[str]) -> bool:
         """Whether a session is cached under one of these names."""
-        return self.cache.find(names) is not None
+        return self.cache.find(names) is not None or (self.outage is not None and self.outage.knows(names))
 
     def epoch(self, identity: str) -> int:
         """The current epoch of a NAS identity (S20)."""
@@ -321,6 +348,13 @@ class ChargingNode:
     def _batch_failed(self, batch: Batch, failure: Failed, restarts: list[Callable[[bool], None]]) -> None:
         """Nothing of the batch may be answered; forget all it touched."""
         self.epochs.undo(batch)
+        if self.outage is not None and not failure.is_conflict:
+            for number, stage in batch.items():
+                cached = self.cache.accounts.get(number)
+                if stage.before is not None and stage.before.account is not None:
+                    self.outage.remember(stage.before.account)
+                elif cached is not None:
+                    self.outage.remember(cached.account)
         requests = [request for stage in batch.values() for request in self._again(stage)]
         if not failure.is_conflict:
             self._store_failed(failure)
@@ -343,16 +377,16 @@ class ChargingNode:
             self._store_failed(failure)
         now = self._clock()
         for request in requests:
-            if (failure.is_unknown or failure.is_conflict) and now - request.now < ANSWER_BUDGET_US:
+            if (failure.is_unknown or failure.is_conflict) and now - request.arrived_us < ANSWER_BUDGET_US:
                 self._waiting.append(request)
             else:
                 self.refuse(request)
 
     def _expire_waiting(self, now: int) -> None:
         """Nobody waits longer than the answer budget."""
-        late = [request for request in self._waiting if now - request.now >= ANSWER_BUDGET_US]
+        late = [request for request in self._waiting if now - request.arrived_us >= ANSWER_BUDGET_US]
         if late and not self._is_busy:
-            self._waiting = [request for request in self._waiting if now - request.now < ANSWER_BUDGET_US]
+            self._waiting = [request for request in self._waiting if now - request.arrived_us < ANSWER_BUDGET_US]
             for request in late:
                 self.refuse(request)
 
@@ -374,14 +408,34 @@ class ChargingNode:
             try:
                 request.reply(request.answer)
             except Exception as error:
-                self._on_error(error)
+                self.on_error(error)
 
     def refuse(self, request: Request) -> None:
-        """Answer a request that could not be made durable."""
-        request.answer = request.without_store()
+        """
+        Answer a request that the store could not take: by its own answer for that (S21), or by what the journal of
+        the outage took (S11).
+        """
+        answer = request.without_store()
+        if isinstance(answer, Denial) and self.outage is not None and not request.is_replayed:
+            answer = self._outside_the_store(request, self.outage) or answer
+        request.answer = answer
         request.is_answered = True
         self.tally.answers((request,), self._clock())
         self._call(request.reply, request.answer)
+
+    def _outside_the_store(self, request: Request, outage: Outage) -> Answer | None:
+        """What the journal answers for: sessions it holds, and while the store is down new ones on known accounts."""
+        command, number = request.command, request.account_id
+        names = names_of(command)
+        account = None
+        if not outage.knows(names):
+            if self.is_store_up or self.cache.find(names) is not None:
+                return None
+            if self.is_draining:
+                return Denial(Reason.DRAINING)
+            cached = self.cache.accounts.get(number) if number is not None else None
+            account = outage.payer(number) or (None if cached is None else cached.account)
+        return outage.answer(command, names, account, request.arrived_us)
 
     def _call(self, reply: Callable[[Any], None], value: Any) -> None:
         try:

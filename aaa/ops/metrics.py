@@ -55,6 +55,7 @@ class Sources:
         radius: The RADIUS face's counters: (requests, nas, code), (responses, nas, code, result),
             (duplicates, nas, kind), (dropped, nas, reason).
         gauges: Instantaneous figures by metric name.
+        exposure: Money granted while the store was down that it does not know of yet, by currency.
         reloads: Configuration reloads by result, (ok,) and (rejected,).
         lag: How late the reactor came to work that was due.
         durations: From datagram to answer, by RADIUS code and result.
@@ -71,6 +72,7 @@ class Sources:
     node: Mapping[tuple[str, str], int]
     radius: Counters
     gauges: Callable[[], Mapping[str, float]] = dict
+    exposure: Callable[[], Mapping[str, float]] = dict
     diameter: Counters = field(default_factory=dict)  # as `aaa.diameter.server.DiameterServer.counters`
     diameter_up: Callable[[], Mapping[str, int]] = dict
     diameter_durations: Mapping[tuple[str, str], Histogram] = field(default_factory=dict)
@@ -106,6 +108,10 @@ class Collector:
                 yield _counter(name, GAUGES[name], (), {(): value})
             else:
                 yield GaugeMetricFamily(name, GAUGES.get(name, name), value=value)
+        exposed = GaugeMetricFamily("aaa_exposure_amount", "Money granted outside the store.", labels=["currency"])
+        for currency, amount in sorted(sources.exposure().items()):
+            exposed.add_metric([currency], amount)
+        yield exposed
         yield _counter("aaa_outbox_events", "Events by result.", ("result", "consumer"), dict(sources.outbox))
         yield _counter("aaa_switch_orders", "Orders to switches.", ("result", "protocol"), dict(sources.switches))
         yield _counter("aaa_bus_messages", "Messages of other nodes.", ("result", "kind"), dict(sources.bus))
@@ -129,7 +135,6 @@ GAUGES = {
     "aaa_workers_serving": "Workers that serve now.",
     "aaa_redis_up": "Whether the bus between machines is there.",
     "aaa_clock_offset_seconds": "How far the store's clock is ahead of ours.",
-    "aaa_exposure_amount": "Money granted without a covering reservation.",
     "aaa_log_lines_dropped": "Log lines nobody was there to read.",
 }
 _COUNTED = frozenset(("aaa_reply_cache_evictions", "aaa_log_lines_dropped"))

@@ -19,6 +19,7 @@ from typing import Any
 from aaa.engine.model import (
     Adjust,
     Begin,
+    Capped,
     Command,
     Denial,
     End,
@@ -157,11 +158,13 @@ class RequestLog:
             )
         number = request.account_id
         account = "" if number is None else f',"account":{_quoted(self._account_name(number))}'
-        waited_ms = (now - request.now) // 100 / 10
+        waited_ms = (now - request.arrived_us) // 100 / 10
         return f'{opening}{level}","event":"{event}"{cause}{got}{account}{asked},"ms":{waited_ms}}}\n'
 
     def _asked(self, command: Command) -> tuple[str, str, str]:
         """What a request said, the event it makes unless it is denied, and its cause."""
+        if isinstance(command, Capped):
+            command = command.begin
         if isinstance(command, Kill | Expire):
             return "", _EVENTS[type(command)], f',"cause":"{command.cause}"'
         if isinstance(command, Adjust):

@@ -130,6 +130,9 @@ class AccountTable(Table):
     max_sessions: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     max_call_amount: PositiveMicro | None = None
     max_call_s: Annotated[int, Field(gt=0)] | None = None
+    spend_per_hour: PositiveMicro | None = None
+    spend_per_day: PositiveMicro | None = None
+    calls_per_second: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     valid_after_use: Annotated[Seconds, Field(gt=0)] | None = None
     denied_classes: Classes | None = None
     allowed_classes: Classes | None = None
@@ -146,7 +149,8 @@ class AccountTable(Table):
     def limits(self) -> dict[str, Any]:
         """The written limits, under the names of `aaa.engine.model.Limits`."""
         names = {"max_sessions": "max_sessions", "max_call_amount": "call_amount_micro", "max_call_s": "call_seconds"}
-        names |= {"valid_after_use": "valid_after_use_s"}
+        names |= {"spend_per_hour": "spend_per_hour_micro", "spend_per_day": "spend_per_day_micro"}
+        names |= {"calls_per_second": "calls_per_second", "valid_after_use": "valid_after_use_s"}
         names |= {"denied_classes": "denied_classes", "allowed_classes": "allowed_classes"}
         return {limit: getattr(self, key) for key, limit in names.items() if key in self.model_fields_set}
 

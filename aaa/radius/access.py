@@ -214,7 +214,8 @@ class AccessFlow:
     def _refuse(self, request: Request, denial: Denial) -> None:
         """Say no as the profile says it, or nothing where silence is the policy (S12, drain)."""
         nas = request.nas
-        if denial.reason is Reason.STORE_DOWN and nas.on_store_down != "deny":
+        is_told = nas.on_store_down == "deny" or (nas.on_store_down == "allow_capped" and nas.profile.always_answers)
+        if denial.reason is Reason.STORE_DOWN and not is_told:
             self._service.drop(request, denial.reason)
             return
         if denial.reason is Reason.DRAINING and not nas.profile.always_answers:

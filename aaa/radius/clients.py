@@ -148,7 +148,7 @@ class _Builder:
             networks=self._networks(),
             secrets=self._secrets(),
             profile=profile,
-            policy=self._policy(profile, quantum),
+            policy=self._policy(profile, quantum, outage),
             refill="whole" if quantum == "whole" else profile.refill,
             require_message_authenticator=self._one_of("require_message_authenticator", _SWITCH, "yes"),
             limit_proxy_state=self._one_of("limit_proxy_state", _SWITCH, "auto"),
@@ -211,7 +211,7 @@ class _Builder:
             self.problem("quantum", f"{quantum!r}, but profile {profile.name} cannot refill: expected whole")
         return self._checked("quantum", quantum, _QUANTA)
 
-    def _policy(self, profile: Profile, quantum: str) -> Policy:
+    def _policy(self, profile: Profile, quantum: str, outage: str) -> Policy:
         default = Policy()
         smallest = self._seconds("quantum_min", default.quantum_min)
         largest = self._seconds("quantum_max", default.quantum_max)
@@ -234,6 +234,7 @@ class _Builder:
             assume_granted=assume == "granted",
             from_now=not (profile.limits_from_start and profile.refill == "interim"),
             final_margin_s=int(self.all.get("final_margin_s", profile.final_margin_s)),
+            outage_call_s=self._seconds("outage_call", 60) if outage == "allow_capped" else 0,
         )
 
     def _seconds(self, key: str, default: int) -> int:

@@ -21,7 +21,7 @@ NOBODY = 0  # the stage of what concerns no account: early starts, restarts, unr
 class Rare:
     """What few decisions move: a stage has it when there is any of it."""
 
-    __slots__ = ("aliases", "buckets", "early_starts", "movements", "restarts", "units", "unrated")
+    __slots__ = ("aliases", "buckets", "early_starts", "movements", "restarts", "units", "unrated", "windows")
 
     def __init__(self) -> None:
         self.aliases: list[Row] = []
@@ -30,6 +30,7 @@ class Rare:
         self.movements: list[Row] = []
         self.early_starts: list[EarlyStart] = []
         self.unrated: list[tuple[int, Unrated]] = []
+        self.windows: Account | None = None  # the account, when its windows moved
         self.restarts: list[Row] = []  # identity, epoch, event time, key prefix
 
 
@@ -136,6 +137,12 @@ def account_update(account: Account, version: int) -> Row:
         account.profile.id,
         version,
     )
+
+
+def windows_text(stage: Stage) -> str:
+    """The windows of an account as its `windows` column, empty when they did not move."""
+    moved = stage.rare.windows if stage.rare is not None else None
+    return dumps(moved.windows) if moved is not None else ""
 
 
 def cdr_row(session: Session, currency: str) -> Row:

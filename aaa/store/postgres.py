@@ -19,7 +19,17 @@ from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import StoreUnavailable
 from aaa.store import outbox, tables
-from aaa.store.batch import Batch, Row, Stage, account_update, cdr_row, session_insert, session_update, unrated_row
+from aaa.store.batch import (
+    Batch,
+    Row,
+    Stage,
+    account_update,
+    cdr_row,
+    session_insert,
+    session_update,
+    unrated_row,
+    windows_text,
+)
 from aaa.store.codec import loads, session_from_row
 from aaa.store.link import Done, Link, array
 from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
@@ -292,8 +302,10 @@ def _commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[st
         *_columns(_cdrs(stages), 16),
         *_columns(entries, 7),
     ]
-    rare = [*_rare(stages, now), (events, 5)]
-    if not any(rows for rows, _ in rare):
+    windows = [(windows_text(stage),) for stage in stages if stage.account is not None]
+    is_windowed = any(text for (text,) in windows)
+    rare = [*_rare(stages, now), (events, 5), (windows, 1)]
+    if not is_windowed and not any(rows for rows, _ in rare[:-1]):
         return "commit", values
     for rows, width in rare:
         values += _columns(rows, width)

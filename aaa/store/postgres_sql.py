@@ -34,11 +34,21 @@ def _unnest(first: int, types: str, names: str) -> str:
     return f"unnest({', '.join(casts)}) x({names})"
 
 
-ACCOUNTS = (
-    "a AS (UPDATE account t SET balance=x.b, accrued=x.c, reserved=x.r, live_sessions=x.l, entry_no=x.e, version=x.v+1 "
-    f"FROM {_unnest(1, 'bigint[], bigint[], bigint[], int[], bigint[], bigint[], bigint[]', 'b, c, r, l, e, i, v')} "
-    "WHERE t.id=x.i AND t.version=x.v RETURNING t.id), "
+ACCOUNT_TYPES = "bigint[], bigint[], bigint[], int[], bigint[], bigint[], bigint[]"
+ACCOUNT_SETS = "balance=x.b, accrued=x.c, reserved=x.r, live_sessions=x.l, entry_no=x.e, version=x.v+1"
+WHERE_AS_READ = "WHERE t.id=x.i AND t.version=x.v RETURNING t.id), "
+CHECKS = (
     f"k AS (SELECT t.id FROM {_unnest(8, 'bigint[], bigint[]', 'i, v')} JOIN account t ON t.id=x.i AND t.version=x.v)"
+)
+ACCOUNTS = (
+    f"a AS (UPDATE account t SET {ACCOUNT_SETS} FROM {_unnest(1, ACCOUNT_TYPES, 'b, c, r, l, e, i, v')} "
+    f"{WHERE_AS_READ}{CHECKS}"
+)
+# No second part of the statement could change the same row, so the windows are set here; '' leaves them.
+ACCOUNTS_RARE = (
+    f"a AS (UPDATE account t SET {ACCOUNT_SETS}, windows=CASE WHEN x.w='' THEN t.windows ELSE x.w END FROM "
+    + _unnest(1, ACCOUNT_TYPES, "b, c, r, l, e, i, v, w").replace(") x(", ", $81::text[]) x(")
+    + f" {WHERE_AS_READ}{CHECKS}"
 )
 INSERTS = (
     f"i AS (INSERT INTO session ({SESSION_FIELDS}) SELECT x.* FROM "
@@ -101,7 +111,7 @@ RARE = (
 WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
 
 COMMIT = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES} {WINNERS}"
-COMMIT_RARE = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES}, {RARE} {WINNERS}"
+COMMIT_RARE = f"WITH {ACCOUNTS_RARE}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES}, {RARE} {WINNERS}"
 
 LOAD = (
     "WITH n AS (SELECT alias, session_id FROM session_alias WHERE alias = ANY($1::text[])), "

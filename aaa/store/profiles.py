@@ -8,13 +8,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from aaa.engine.model import Account, Limits, Profile
+from aaa.engine.model import Account, Limits, Profile, Window
 from aaa.engine.ports import Subscriber
 from rating.funding import Bucket
 
 ACCOUNT_COLUMNS = (
-    "id, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, balance, accrued, reserved, "
-    "live_sessions, entry_no, version"
+    "id, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, windows, balance, accrued, "
+    "reserved, live_sessions, entry_no, version"
 )
 BUCKET_COLUMNS = "id, account_id, unit, amount, reserved, priority, scope, service, pulse, valid_from, valid_until"
 SUBSCRIBER_SELECT = (
@@ -35,17 +35,21 @@ def limits_from_json(text: str) -> Limits:
         denied_classes=frozenset(fields.get("denied_classes", ())),
         allowed_classes=None if allowed is None else frozenset(allowed),
         valid_after_use_s=fields.get("valid_after_use_s"),
+        spend_per_hour_micro=fields.get("spend_per_hour_micro"),
+        spend_per_day_micro=fields.get("spend_per_day_micro"),
+        calls_per_second=fields.get("calls_per_second"),
     )
 
 
 def account_from_row(row: Sequence[Any], buckets: tuple[Bucket, ...] = ()) -> tuple[Account, int]:
     """The account of a row selected as `ACCOUNT_COLUMNS`, and its version."""
-    number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, *sums, version = row
+    number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, windows, *sums, version = row
     profile = Profile(
         number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits_from_json(limits)
     )
     balance, accrued, reserved, live_sessions, entry_no = sums
-    return Account(profile, balance, accrued, reserved, live_sessions, entry_no, buckets), version
+    counts = () if windows == "[]" else tuple(Window(*window) for window in json.loads(windows))
+    return Account(profile, balance, accrued, reserved, live_sessions, entry_no, buckets, counts), version
 
 
 def bucket_from_row(row: Sequence[Any]) -> Bucket:

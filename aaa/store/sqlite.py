@@ -24,7 +24,7 @@ from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
 from aaa.store import outbox
 from aaa.store.batch import Batch, Rare, Row, account_update, cdr_row, session_insert, session_update, unrated_row
-from aaa.store.codec import SESSION_COLUMNS, session_from_row
+from aaa.store.codec import SESSION_COLUMNS, dumps, session_from_row
 from aaa.store.names import NameFilter
 from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.profiles import (
@@ -49,6 +49,7 @@ from aaa.store.sqlite_sql import (
     UPDATE_ACCOUNT,
     UPDATE_BUCKET,
     UPDATE_SESSION,
+    UPDATE_WINDOWS,
     UPSERT_EPOCH,
 )
 
@@ -282,6 +283,7 @@ class SqliteStore:
         return [
             (INSERT_ALIAS, aliases),
             (UPDATE_BUCKET, [(b.amount, b.reserved, b.id) for more in rare for b in more.buckets.values()]),
+            (UPDATE_WINDOWS, [(dumps(w.windows), w.profile.id) for more in rare if (w := more.windows) is not None]),
             (INSERT_UNITS, [entry for more in rare for entry in more.units]),
             (INSERT_EARLY, [(key, start.started_us, start.deadline_us) for start in starts for key in start.keys]),
             (INSERT_MOVEMENT, [row for more in rare for row in more.movements]),

@@ -9,6 +9,7 @@ UPDATE_ACCOUNT = (
     "WHERE id=? AND version=?"
 )
 UPDATE_BUCKET = "UPDATE bucket SET amount=?, reserved=? WHERE id=?"
+UPDATE_WINDOWS = "UPDATE account SET windows=? WHERE id=?"
 INSERT_SESSION = (
     "INSERT INTO session (id, account_id, key, origin, state, deadline, accrued, reserved, head, body) "
     "VALUES (?,?,?,?,?,?,?,?,?,?)"

@@ -87,6 +87,22 @@ def test_accounts_are_created_and_changed(world: World):
     assert ("3.500000", 3) == (changed.json()["available"]["amount"], changed.json()["limits"]["max_sessions"])
 
 
+def test_spend_windows_and_call_rates_are_set_and_lifted(world: World) -> None:
+    world.apply()
+    given = {"spend_per_hour": "5.00", "spend_per_day": "20", "calls_per_second": 4}
+    limited = world.api.patch("/v1/accounts/alice", json=given).json()["limits"]
+    lifted = world.api.patch("/v1/accounts/alice", json={"spend_per_hour": None}).json()["limits"]
+    wrong = world.api.patch("/v1/accounts/alice", json={"spend_per_day": "0"})
+
+    assert ("5.000000", "20.000000", 4) == (
+        limited["spend_per_hour"]["amount"],
+        limited["spend_per_day"]["amount"],
+        limited["calls_per_second"],
+    )
+    assert (None, 4) == (lifted["spend_per_hour"], lifted["calls_per_second"])
+    assert 422 == wrong.status_code
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [

@@ -51,6 +51,7 @@ def test_names_and_labels_are_those_of_the_operations_page(world):
                 ("dynauth", "sbc", "disconnect", "ack"): 1,
             },
             gauges=lambda: {"aaa_reply_cache_entries": 9.0, "aaa_reply_cache_evictions": 2.0},
+            exposure=lambda: {"EUR": 1.25},
             durations={(2, "granted"): Histogram()},
             transactions={"batch": Histogram()},
             tally={
@@ -88,6 +89,7 @@ def test_names_and_labels_are_those_of_the_operations_page(world):
         ("aaa_sessions_active", (("protocol", "radius"), ("service", "voice"))): 1,
         ("aaa_reserved_amount", (("currency", "EUR"),)): 0.6,
         ("aaa_tariff_version_info", (("tariff", "retail"), ("version", "1"))): 1,
+        ("aaa_exposure_amount", (("currency", "EUR"),)): 1.25,
         ("aaa_store_up", ()): 1,
     }.items() <= found.items()
 

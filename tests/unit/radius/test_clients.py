@@ -128,6 +128,20 @@ def test_outage_policy_of_the_client_then_the_profile_then_all(profile, own_sett
     assert built({"on_store_down": all_setting}, profile=profile, on_store_down=own_setting).on_store_down == effective
 
 
+@pytest.mark.parametrize(
+    ("settings", "seconds"),
+    [
+        ({}, 0),
+        ({"outage_call": "20s"}, 0),
+        ({"on_store_down": "allow_capped"}, 90),
+        ({"on_store_down": "allow_capped", "outage_call": "20s"}, 20),
+    ],
+)
+def test_calls_are_capped_in_an_outage_only_where_the_client_allows_any(settings, seconds):
+    """S12: everybody else is granted nothing while the store is down."""
+    assert built({"outage_call": "90s"}, **settings).policy.outage_call_s == seconds
+
+
 def test_a_key_of_charging_may_be_set_for_one_client():
     assert built({"quantum_fixed": "60s"}, quantum="fixed", quantum_fixed="30s").policy.quantum_fixed == 30
 

@@ -173,7 +173,9 @@ def test_a_stop_of_a_session_that_somebody_else_pays_for_still_counts():
     [
         ({}, Reason.STORE_DOWN, None),
         ({"on_store_down": "deny"}, Reason.STORE_DOWN, p.ACCESS_REJECT),
+        ({"on_store_down": "allow_capped"}, Reason.STORE_DOWN, None),
         ({"profile": "freeswitch"}, Reason.STORE_DOWN, p.ACCESS_REJECT),
+        ({"profile": "freeswitch", "on_store_down": "allow_capped"}, Reason.STORE_DOWN, p.ACCESS_REJECT),
         ({}, Reason.DRAINING, None),
         ({"profile": "freeswitch"}, Reason.DRAINING, p.ACCESS_REJECT),
         ({}, Reason.NO_CREDIT, p.ACCESS_REJECT),

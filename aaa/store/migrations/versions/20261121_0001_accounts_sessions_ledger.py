@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("valid_from", sa.BigInteger(), nullable=True),
         sa.Column("valid_until", sa.BigInteger(), nullable=True),
         sa.Column("limits", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("windows", sa.Text(), server_default="[]", nullable=False),
         sa.Column("balance", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("accrued", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("reserved", sa.BigInteger(), server_default="0", nullable=False),
