@@ -6,9 +6,13 @@ The world begins at a whole hour; a minute costs 0.10.
 
 from __future__ import annotations
 
+import random
+from collections import Counter
+
 import pytest
 
 from aaa.engine.model import (
+    SECOND_US,
     Action,
     Answer,
     Begin,
@@ -201,3 +205,45 @@ def test_parallel_lines_of_one_request_share_the_window() -> None:
 
     assert isinstance(both, Grant)
     assert [60, 60] == [0 if isinstance(line, LineDenial) else line.told for line in both.lines]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_hour_and_no_day_is_charged_more_than_its_limit(seed: int) -> None:
+    """Calls of all lengths, refilled, lost and corrected, within their grants: whatever runs when a window begins."""
+    choose = random.Random(seed)
+    hour_micro, day_micro = 1_000_000, 4_000_000
+    world = world_of(spend_per_hour_micro=hour_micro, spend_per_day_micro=day_micro, calls_per_second=2)
+    running: dict[str, tuple[float, int]] = {}  # begun at, granted
+    at, refused = 0.0, 0
+    for step in range(600):
+        at += choose.choice((0.2, 1, 20, 200, 900))
+        world.at(at)
+        sid = choose.choice(list(running)) if running and choose.random() < 0.6 else ""
+        if not sid:
+            policy = choose.choice((FIXED, Policy(), Policy("adaptive"), Policy(assume_granted=True)))
+            seconds = told(world.access("alice", f"s{step}", policy=policy))
+            refused += not seconds
+            if seconds:
+                running[f"s{step}"] = (at, seconds)
+            continue
+        begun, granted = running[sid]
+        used = min(granted, int(at - begun))
+        if choose.random() < 0.4:
+            more = told(world.access("alice", sid, used)) if used else 0
+            running[sid] = (begun, used + more if more else granted)
+        elif choose.random() < 0.3:
+            world.start(sid)
+            world.expire(sid)
+            world.stop(sid, used)
+            del running[sid]
+        else:
+            world.stop(sid, used)
+            del running[sid]
+    charges = [(entry.at_us, -entry.amount_micro) for entry in world.entries if entry.cause != "opening"]
+    for length_us, most in ((HOUR_S * SECOND_US, hour_micro), (24 * HOUR_S * SECOND_US, day_micro)):
+        spent: Counter[int] = Counter()
+        for at_us, amount in charges:
+            spent[at_us // length_us] += amount
+        assert most >= max(spent.values())
+        assert most * 9 // 10 <= max(spent.values()), "the limit was never reached, so nothing was tested"
+    assert refused
