@@ -2,11 +2,14 @@
 # Stage 1 builds wheels of the project and of everything it needs; stage 2 installs them without a compiler.
 
 FROM python:3.13-slim AS build
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends gcc libc6-dev \
+ && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml setup.py README.md LICENSE ./
 COPY rating ./rating
 COPY aaa ./aaa
-RUN pip wheel --no-cache-dir --wheel-dir /wheels '.[postgres,redis]'
+RUN AAA_COMPILE=1 pip wheel --no-cache-dir --wheel-dir /wheels '.[postgres,redis]'
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="prepaid-aaa" \

@@ -8,7 +8,7 @@ SEED := 1
 SESSIONS := 100000
 NODES := 1
 
-.PHONY: run test lint format campaign sim bench clean
+.PHONY: run test lint format campaign sim bench compiled clean
 
 run: ## start the demonstration server and place a prepaid call against it
 	@.ci/setup
@@ -34,6 +34,7 @@ format: ## rewrite the sources in the project's format
 campaign: ## long random runs that are not part of the suite
 	@.ci/setup test
 	$(VENV)/python -m pytest -m campaign
+	@$(MAKE) --no-print-directory compiled
 	$(VENV)/python -m tests.mutation.rating_mutations
 	$(VENV)/python -m tests.mutation.engine_mutations
 	$(VENV)/python -m tests.sim --seed 1 --sessions 1000000
@@ -43,9 +44,17 @@ sim: ## the simulator alone: make sim SEED=7 SESSIONS=100000 NODES=2
 	@.ci/setup test
 	$(VENV)/python -m tests.sim --seed $(SEED) --sessions $(SESSIONS) --nodes $(NODES)
 
-bench: ## the benchmark; prints figures, fails on wrong answers
+bench: ## the benchmark; prints figures, fails on wrong answers; COMPILED=1 compiles the hot modules first
 	@.ci/setup test
+ifdef COMPILED
+	.ci/compiled $(CURDIR)/$(VENV)/python -m bench
+else
 	$(VENV)/python -m bench
+endif
+
+compiled: ## the suite against the hot modules compiled to C
+	@.ci/setup test
+	.ci/compiled $(CURDIR)/$(VENV)/python -m pytest -n $(JOBS)
 
 clean: ## remove what the targets above made
 	rm -rf .venv var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -24,7 +24,7 @@ OPTIONS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silen
 
 is_compiled = os.environ.get("AAA_COMPILE") == "1"
 extensions = []
-if is_compiled and "bdist_wheel" in sys.argv:
+if is_compiled and not {"bdist_wheel", "build_ext"}.isdisjoint(sys.argv):
     from mypyc.build import mypycify
 
     paths = [f"{folder}/{name}.py" for folder, names in COMPILED.items() for name in names.split()]
