@@ -22,6 +22,7 @@ from aaa.api import (
     sessions,
     shapes,
     system,
+    tariff_import,
     tariffs,
     tokens,
     transfers,
@@ -35,10 +36,12 @@ from aaa.api.problems import MEDIA_TYPE, Refusal
 _MONEY = (accounts, transfers, vouchers, ledger)
 _CALLS = (rerating, sessions, exports, live, watch)
 ROUTERS = tuple(
-    module.router for module in (apply, *_MONEY, *_CALLS, tariffs, rates, clients, tokens, outbox, peers, system)
+    module.router
+    for module in (apply, *_MONEY, *_CALLS, tariffs, tariff_import, rates, clients, tokens, outbox, peers, system)
 )
 BODY_OCTETS_MAX = 1 << 20
 APPLY_OCTETS_MAX = 1 << 29
+FILE_PATHS = frozenset(("/v1/apply", "/v1/tariffs"))
 _PROBLEM = {"model": shapes.Problem, "content": {MEDIA_TYPE: {}}}
 _RESPONSES: dict[int | str, dict[str, object]] = {
     status: {**_PROBLEM, "description": text}
@@ -94,7 +97,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit = APPLY_OCTETS_MAX if scope["path"] == "/v1/apply" else BODY_OCTETS_MAX
+        limit = APPLY_OCTETS_MAX if scope["path"] in FILE_PATHS else BODY_OCTETS_MAX
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > limit:
             await _too_large(limit)(scope, receive, send)

@@ -51,7 +51,7 @@ def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run
     With `Accept: application/x-ndjson` progress lines `{"done", "of"}` come first and the result, or the
     problem, is the last line.
     """
-    file = _parsed(context, body)
+    file = parsed(context, body)
     if isinstance(file, list):
         raise Refusal(422, f"{body.file} was refused: {file[0]}", code="refused", errors=file)
     steps = _steps(context, who, body, file, dry_run)
@@ -61,7 +61,8 @@ def apply(request: Request, context: Context, who: Who, body: ApplyBody, dry_run
     return Response(json.dumps(applied), media_type="application/json")
 
 
-def _parsed(context: ApiContext, body: ApplyBody) -> ApplyFile | LargeFile | list[Problem]:
+def parsed(context: ApiContext, body: ApplyBody) -> ApplyFile | LargeFile | list[Problem]:
+    """The file as checked tables, or everything that is wrong with it."""
     parse = partial(parse_apply, files=body.files, where=body.file, check_nas=context.check_nas)
     return parse_large(body.text, parse, body.file) if is_large(body.text) else parse(body.text)
 

@@ -1,5 +1,5 @@
 """
-Tariffs and their versions: look, activate, roll back.  Versions are added by `apply`.
+Tariffs and their versions: look, activate, roll back.  Versions are added by `apply` and `tariff_import`.
 """
 
 from __future__ import annotations

@@ -26,10 +26,7 @@ _NAMED = re.compile(r"""^\s*(?:rates_file|secret_file)\s*=\s*(?:"([^"\\]+)"|'([^
 def command(options: Options, file: Path, dry_run: bool, form_here: str | None) -> None:
     """Create what is missing, change what differs, delete nothing; safe to run twice."""
     options.form = form_here or options.form
-    text = _read(file)
-    named = {a or b for a, b in _NAMED.findall(text)}
-    files = {name: _read(file.parent / name) for name in sorted(named) if (file.parent / name).is_file()}
-    body = {"file": str(file), "text": text, "files": files}
+    body = body_of(file)
     result: dict[str, Any] = {}
     for document in options.client.progress(path_of("apply"), body, {"dry_run": dry_run}):
         if "done" in document:
@@ -45,6 +42,14 @@ def command(options: Options, file: Path, dry_run: bool, form_here: str | None) 
         for action in result["actions"]:
             print(f"would have {action}")
     print(f"created {result['created']}, changed {result['changed']}, unchanged {result['unchanged']}")
+
+
+def body_of(file: Path) -> dict[str, Any]:
+    """An apply file and the files it names, as the server wants them."""
+    text = _read(file)
+    named = {a or b for a, b in _NAMED.findall(text)}
+    files = {name: _read(file.parent / name) for name in sorted(named) if (file.parent / name).is_file()}
+    return {"file": str(file), "text": text, "files": files}
 
 
 def _read(path: Path) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 
 import click
 
 from aaa.cli.client import path_of
+from aaa.cli.commands.apply import body_of
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_one, show_rows
 
@@ -26,6 +29,17 @@ def list_(options: Options) -> None:
 def show(options: Options, tariff: str) -> None:
     """Show the versions and activations of a tariff."""
     show_one(options.client.get(path_of("tariffs", tariff)), options.form)
+
+
+@verb(command, "import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only check and compare.")
+def import_(options: Options, file: Path, dry_run: bool) -> None:
+    """Add the [[tariff]] tables of an apply file as versions; `diff` them, then `activate` them."""
+    found = options.client.request("POST", path_of("tariffs"), body_of(file), {"dry_run": dry_run})
+    for warning in [warning for each in found for warning in each["warnings"]]:
+        print(f"warning: {warning}", file=sys.stderr)
+    show_rows(found, columns("tariff", "version", "in_force", "is_new=new", "changes", "jumps"), options.form)
 
 
 @verb(command)

@@ -362,3 +362,32 @@ def test_exporting_without_a_directory_is_refused(shop: Shop):
     refused = shop.aaactl("cdr", "export")
 
     assert (1, True) == (refused.code, "[export] directory" in refused.err)
+
+
+def test_an_imported_tariff_is_compared_before_it_is_activated(shop: Shop):
+    """Nothing is in force by the import; the same file again adds nothing; accounts belong into `apply`."""
+    newer = '[[tariff]]\nname = "retail"\ncurrency = "EUR"\n[[tariff.rate]]\nprefix = "44"\nprice = "1.20"\n'
+    path = shop.file("n.toml", newer)
+    preview = json.loads(shop.aaactl("tariff", "import", path, "--dry-run", "-o", "json").out)
+    (imported,) = json.loads(shop.aaactl("tariff", "import", path, "-o", "json").out)
+    (again,) = json.loads(shop.aaactl("tariff", "import", path, "-o", "json").out)
+    before = json.loads(shop.aaactl("tariff", "show", "retail", "-o", "json").out)
+    more = shop.aaactl("tariff", "import", shop.file("all.toml", FILE))
+    shop.world.now_us += 1_000_000
+    activated = shop.aaactl("tariff", "activate", "retail", "2")
+    quoted = shop.aaactl("rate", "quote", "retail", "4420", "--duration", "60", "-o", "json")
+
+    assert [(None, 1, True, 1)] == [
+        (each["version"], each["in_force"], each["is_new"], each["jumps"]) for each in preview
+    ]
+    assert (2, True, 2, False) == (imported["version"], imported["is_new"], again["version"], again["is_new"])
+    assert (1, [2, 1]) == (before["in_force"], [each["version"] for each in before["versions"]])
+    assert (1, 0) == (more.code, activated.code)
+    assert "1.200000" in quoted.out
+
+
+def test_a_tariff_that_is_wrong_is_not_imported(shop: Shop):
+    path = shop.file("bad.toml", '[[tariff]]\nname = "retail"\ncurrency = "EUR"\n[[tariff.rate]]\nprefix = "4x"\n')
+
+    assert 1 == shop.aaactl("tariff", "import", path).code
+    assert 1 == len(json.loads(shop.aaactl("tariff", "show", "retail", "-o", "json").out)["versions"])
