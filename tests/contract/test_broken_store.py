@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-import aaa.node.desk
-from aaa.engine.model import Answer, Denial, Grant, Outcome, Reason
+from aaa.engine.model import Answer, Begin, Denial, Grant, Outcome, Reason
 from aaa.node.node import ChargingNode
 from aaa.store.port import Failed
 from tests.contract.conftest import Bench
@@ -30,6 +29,11 @@ def break_once(monkeypatch: pytest.MonkeyPatch, target: Any, name: str) -> None:
         raise Broken(name)
 
     monkeypatch.setattr(target, name, call)
+
+
+def raising(sid: str) -> Begin:
+    """A request that no decision can be made on."""
+    return access(sid)._replace(policy=None)  # type: ignore[arg-type]
 
 
 def reasons(answers: list[Answer]) -> list[Reason | None]:
@@ -83,27 +87,17 @@ def test_a_row_that_cannot_be_read_costs_its_session_alone(bench: Bench) -> None
     assert bench.errors
 
 
-def test_a_decision_that_raises_is_refused_and_its_neighbours_are_decided(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decision_that_raises_is_refused_and_its_neighbours_are_decided(bench: Bench) -> None:
     """
     The three are staged on one account: the one in the middle raises, the first is decided again.
     """
     bench.prepare({"alice": "1.00"})
     node = bench.node()
     bench.run(node, (access("s0"), 1))
-    decide = aaa.node.desk.decide
-
-    def broken(accounts: Any, session: Any, command: Any, *others: Any) -> Any:
-        if command.key == "s2":
-            raise Broken(command.key)
-        return decide(accounts, session, command, *others)
-
-    monkeypatch.setattr(aaa.node.desk, "decide", broken)
-    answers = bench.run(node, (access("s1"), 1), (access("s2"), 1), (access("s3"), 1), (stop("s0", 5), 1))
+    answers = bench.run(node, (access("s1"), 1), (raising("s2"), 1), (access("s3"), 1), (stop("s0", 5), 1))
 
     assert [None, Reason.STORE_DOWN, None, None] == reasons(answers)
-    assert ["Broken"] == kinds(bench)
+    assert 1 == len(bench.errors)
     balance, reserved, live, entries, held, sessions = sums(bench)
     assert (balance, reserved, live) == (entries, held, sessions)
     assert 2 == live
@@ -154,21 +148,11 @@ def test_a_broken_lock_lane_refuses_and_holds_no_lock(
     assert "Broken" in kinds(shared)
 
 
-def test_a_decision_that_raises_under_lock_costs_its_request_alone(
-    shared: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decision_that_raises_under_lock_costs_its_request_alone(shared: Bench) -> None:
     shared.prepare({"alice": "1.00"})
     node = shared.node()
-    decide = aaa.node.desk.decide
-
-    def broken(accounts: Any, session: Any, command: Any, *others: Any) -> Any:
-        if command.key == "s1":
-            raise Broken(command.key)
-        return decide(accounts, session, command, *others)
-
-    monkeypatch.setattr(aaa.node.desk, "decide", broken)
     node.lane.begin(1, [])
-    answers = shared.run(node, (access("s1"), 1), (access("s2"), 1))
+    answers = shared.run(node, (raising("s1"), 1), (access("s2"), 1))
 
     assert [Reason.STORE_DOWN, None] == reasons(answers)
     assert (1,) == tuple(shared.rows("SELECT live_sessions FROM account")[0])
