@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import orjson
+from msgspec.json import decode, encode
 from twisted.internet.interfaces import IReadWriteDescriptor
 from zope.interface import implementer
 
@@ -50,7 +50,7 @@ class PipeLink:
 
     def send(self, message: Message) -> bool:
         """Send as soon as the other end reads; False when it has left too much unread."""
-        data = orjson.dumps(message) + b"\n"
+        data = encode(message) + b"\n"
         if not self._is_open or len(data) > MESSAGE_MAX or len(self._outbound) + len(data) > QUEUE_MAX:
             return False
         self._outbound += data
@@ -82,7 +82,7 @@ class PipeLink:
             self._lost()
             return
         for line in lines:
-            message = orjson.loads(line)
+            message = decode(line)
             if isinstance(message, dict):
                 self._received(message, self)
 

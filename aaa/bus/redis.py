@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-import orjson
+from msgspec import DecodeError
+from msgspec.json import decode, encode
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -60,7 +61,7 @@ class RedisLink:
 
     def send(self, message: Message) -> bool:
         """Queue a message; False while Redis is not there, or does not keep up."""
-        data = orjson.dumps({"from": self._name, "message": message})
+        data = encode({"from": self._name, "message": message})
         if not self.is_up or self._queued >= QUEUE_MAX or len(data) > MESSAGE_MAX:
             return False
         self._queued += 1
@@ -145,9 +146,9 @@ class RedisLink:
             if taken is None:
                 continue
             try:
-                told = orjson.loads(taken["data"])
+                told = decode(taken["data"])
                 name, message = told["from"], told["message"]
-            except (orjson.JSONDecodeError, TypeError, KeyError):
+            except (DecodeError, TypeError, KeyError):
                 continue  # somebody else publishes there
             if name != self._name and isinstance(message, dict):
                 self._call(self._received, message, self)
