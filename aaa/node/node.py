@@ -196,7 +196,8 @@ class ChargingNode:
     def forget(self) -> None:
         """Drop all caches and take up new tariffs: the store was changed by provisioning."""
         for stage in list(self.desk.batch.values()):
-            self._again(stage)
+            if stage.account_id != NOBODY:  # starts and restarts rest on nothing that was cached
+                self._again(stage)
         self.cache.clear()
         self.tariffs.reload()
         self.desk.emergency_id = self.store.account_id(EMERGENCY_ACCOUNT)

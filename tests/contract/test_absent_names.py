@@ -49,3 +49,14 @@ def test_a_session_of_an_earlier_start_is_found_again(tmp_path: Path) -> None:
     assert second.run(_begin("nas|h|0|s:1"), 1) == grant  # the same request again, not another session
     assert len(second.node.cache.sessions) == 1
     second.stop()
+
+
+def test_a_restart_that_gathers_while_caches_are_dropped_is_still_written(tmp_path: Path) -> None:
+    server = Server(prepared(tmp_path, {"alice": "10.00"}), Clock())
+    told: list[bool] = []
+    server.node.restart_nas("nas|h", server.clock(), told.append)
+    server.node.forget()
+    server.node.flush()
+    assert told == [True]
+    assert "nas|h" in server.store.epochs()
+    server.stop()
