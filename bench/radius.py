@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.process import NAS, Aaad, provisioned
 
@@ -54,10 +55,18 @@ def load(program: Path, server: Aaad, *more: str, database_pid: int | None = Non
     users = ["--users", str(USERS), "--pass-fmt", "user%04u", "--call-seconds", "60"]
     command = [str(program), *ports, *users, "-c", "64", "--pid", pids, "--json", *more]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
+    figures: dict[str, object] = json.loads(result.stdout) if result.stdout.startswith("{") else {}
+    if result.returncode and not _only_cut_off(figures):
         raise SystemExit(f"wrong answers under load:\n{result.stdout}{result.stderr}")
-    figures: dict[str, object] = json.loads(result.stdout)
     return figures
+
+
+def _only_cut_off(figures: dict[str, Any]) -> bool:
+    """Whether all that was wrong is that slow calls were not over at the end."""
+    calls, total = figures.get("calls", {}), figures.get("total", {})
+    return bool(calls.get("unfinished")) and not any(
+        (calls["lost"], total["bad_authenticator"], total["bad_message_authenticator"], total["malformed"])
+    )
 
 
 def show(name: str, figures: dict[str, object]) -> float:
