@@ -406,10 +406,7 @@ class ChargingNode:
             if request.again:
                 self.counters["decided_again", str(request.again)] += 1
             request.is_answered = True
-            try:
-                request.reply(request.answer)
-            except Exception as error:
-                self.on_error(error)
+            self._call(request.reply, request.answer)
 
     def refuse(self, request: Request) -> None:
         """

@@ -11,17 +11,13 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.x509.oid import ExtensionOID
 from OpenSSL import crypto
-from twisted.internet import ssl
-from twisted.internet.endpoints import SSL4ServerEndpoint
 from twisted.internet.protocol import Factory, Protocol
 
-from aaa.errors import ConfigError
 from aaa.radius import attributes as a
 from aaa.radius import checks
 from aaa.radius.clients import Nas
@@ -189,38 +185,3 @@ def names_client(certificate: x509.Certificate, name: str, address: str) -> bool
     named = {text.lower() for text in alternatives.get_values_for_type(x509.DNSName)}
     addresses = alternatives.get_values_for_type(x509.IPAddress)
     return name.lower() in named or ipaddress.ip_address(address) in addresses
-
-
-def endpoint(text: str, reactor: Any) -> Any:
-    """
-    Build a listening endpoint from its text.
-
-    A Twisted `ssl:` endpoint with one key more, the authority that signs clients:
-    `ssl:2083:privateKey=/etc/aaa/key.pem:certKey=/etc/aaa/cert.pem:caKey=/etc/aaa/clients.pem`, and
-    `interface=` for an address other than all.
-
-    Raises:
-        ConfigError: A key is missing or a file cannot be used; the text names it.
-    """
-    parts = text.replace("\\:", "\0").split(":")
-    values = dict(part.replace("\0", ":").partition("=")[::2] for part in parts[2:])
-    if parts[0] != "ssl" or len(parts) < 2 or not parts[1].isdecimal():
-        raise ConfigError([f"[radius] tls: {text!r}, expected ssl:2083:privateKey=FILE:certKey=FILE:caKey=FILE"])
-    missing = [key for key in ("privateKey", "certKey", "caKey") if not values.get(key)]
-    if missing:
-        raise ConfigError([f"[radius] tls: {text!r}: {', '.join(missing)} missing; clients are known by certificates"])
-    twisted_ssl: Any = ssl  # untyped for the most part
-    try:
-        key = Path(values["privateKey"]).read_bytes() + b"\n" + Path(values["certKey"]).read_bytes()
-        own = twisted_ssl.PrivateCertificate.loadPEM(key)
-        authority = twisted_ssl.Certificate.loadPEM(Path(values["caKey"]).read_bytes())
-    except (OSError, crypto.Error, ValueError) as error:
-        raise ConfigError([f"[radius] tls: {text!r}: {error}"]) from error
-    options = twisted_ssl.CertificateOptions(
-        privateKey=own.privateKey.original,
-        certificate=own.original,
-        trustRoot=twisted_ssl.trustRootFromCertificates([authority]),
-        raiseMinimumTo=twisted_ssl.TLSVersion.TLSv1_2,
-    )
-    listening: Any = SSL4ServerEndpoint
-    return listening(reactor, int(parts[1]), options, interface=values.get("interface", ""))

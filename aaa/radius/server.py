@@ -14,6 +14,7 @@ from typing import Any
 
 from twisted.logger import Logger
 
+from aaa import mutual_tls
 from aaa.engine.model import Identity, LineRequest, Session, Update
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
@@ -99,7 +100,7 @@ class RadiusServer:
 
         Args:
             auth_addresses, acct_addresses: `host:port` or `[host]:port` each; port 0 takes a free one.
-            tls_endpoints: RadSec listeners, as `aaa.radius.radsec.endpoint` reads them.
+            tls_endpoints: RadSec listeners, as `aaa.mutual_tls.endpoint` reads them.
             inherited: Bound sockets to serve instead of binding these addresses, in the same order.
 
         Raises:
@@ -203,7 +204,7 @@ class RadiusServer:
         from aaa.radius import radsec  # noqa: PLC0415 - brings OpenSSL along, which few installations need
 
         try:
-            streams = [radsec.endpoint(text, reactor) for text in endpoints]
+            streams = [mutual_tls.endpoint(text, reactor, "[radius] tls", 2083) for text in endpoints]
         except ConfigError:
             self.stop()
             raise

@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.internet.protocol import Factory
 
+from aaa import mutual_tls
 from aaa.config import Config
 from aaa.diameter.listen import endpoint as diameter_endpoint
 from aaa.errors import ConfigError
@@ -89,9 +90,7 @@ class Reserved:
                 except OSError as error:
                     raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
             for text in config.radius.tls:
-                from aaa.radius import radsec  # noqa: PLC0415 - brings OpenSSL along, which few installations need
-
-                self._hold("[radius] tls", radsec.endpoint(text, self._reserving))
+                self._hold("[radius] tls", mutual_tls.endpoint(text, self._reserving, "[radius] tls", 2083))
         if role in ("all", "diameter"):
             for text in config.diameter.listen:
                 self._hold("[diameter] listen", diameter_endpoint(text, self._reserving))

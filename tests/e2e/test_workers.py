@@ -209,6 +209,7 @@ def test_reload_and_drain_reach_every_worker(server: Aaad) -> None:
     until(lambda: [-1, -1] == [granted(source, next(sids)) for source in (ZERO_AGAIN, ONE)])
     server.api("POST", "/v1/drain", {"draining": False})
     until(lambda: [45, 45] == [granted(source, next(sids)) for source in (ZERO_AGAIN, ONE)])
+    assert 0 == server.mismatches()
 
 
 def test_one_process_more_on_sqlite_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from twisted.internet import reactor
 
+from aaa import mutual_tls
 from aaa.errors import ConfigError
 from aaa.radius import packet as p
 from aaa.radius import radsec
@@ -250,4 +251,4 @@ def test_an_answer_for_a_connection_that_is_gone_is_dropped(stream, certificates
 )
 def test_a_listener_that_cannot_be_is_refused_with_its_reason(text, reason):
     with pytest.raises(ConfigError, match=reason):
-        radsec.endpoint(text, None)
+        mutual_tls.endpoint(text, None, "[radius] tls", 2083)
