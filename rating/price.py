@@ -126,8 +126,6 @@ def _whole(first: PricedRate, pulses_num: int, parts: Parts) -> int:
 
 def _rounded(pricing: Pricing, num: int) -> int:
     """Round a charge, once, to the tariff's decimals."""
-    if pricing.mode == "up":
-        return -(-num // pricing.grid_den) * pricing.grid_micro
     return round_ratio(num, pricing.grid_den, pricing.mode) * pricing.grid_micro
 
 

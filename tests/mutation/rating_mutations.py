@@ -9,35 +9,53 @@ once is an error, so the list cannot go stale unnoticed.  Exit 1 when a mutation
 
 from __future__ import annotations
 
-import argparse
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.mutation.runner import ROOT, Mutation, ended, run
+
 STAGES = (
-    (45, ("tests/unit/rating",)),
-    (300, ("tests/property/test_rating_reference.py", "tests/property")),
+    ("unit tests", 45, ("tests/unit/rating",)),
+    ("properties", 300, ("tests/property/test_rating_reference.py", "tests/property")),
 )
-"""Seconds after which a run that hangs counts as noticed, and the tests of each stage."""
-
-
-class Mutation(NamedTuple):
-    """One way to break one module."""
-
-    what: str
-    module: str
-    old: str
-    new: str
-
+"""Stages, each with the seconds after which a run that hangs counts as noticed, and its tests."""
 
 MUTATIONS = [
     # pulses
+    Mutation(
+        "plain rate: begun pulse not charged",
+        "price",
+        "num -= (initial_m - used * MILLI) // next_m * next_num",
+        "num += (used * MILLI - initial_m) // next_m * next_num",
+    ),
+    Mutation("plain rate: fee forgotten", "price", "_rounded(pricing, num + fee_num)", "_rounded(pricing, num)"),
+    Mutation("plain rate: minimum forgotten", "price", "num = max(num, minimum_num)", "num = max(num, 0)"),
+    Mutation(
+        "plain rate: fee not kept back",
+        "grant",
+        "pricing.grid_den, pricing.mode) - fee_num",
+        "pricing.grid_den, pricing.mode)",
+    ),
+    Mutation(
+        "plain rate: one pulse too many granted",
+        "grant",
+        "(limit - initial_num) // next_num * next_m",
+        "((limit - initial_num) // next_num + 1) * next_m",
+    ),
+    Mutation(
+        "plain rate: fee above the minimum forgotten",
+        "grant",
+        "if limit < minimum_num or limit < initial_num:",
+        "if limit < initial_num:",
+    ),
+    Mutation(
+        "plain rate: aligned to the pulse before",
+        "grant",
+        "(initial_m - (initial_m - units * MILLI) // next_m * next_m) // MILLI",
+        "(initial_m + (units * MILLI - initial_m) // next_m * next_m) // MILLI",
+    ),
+    Mutation("plain rate: grace overlooked", "plan", "step is None or rate.grace or", "step is None or"),
+    Mutation("plain rate: maximum overlooked", "plan", "rate.grace or rate.maximum_num is not None:", "rate.grace:"),
     Mutation("begun pulse not charged", "runs", "-((start_m - end_m) // next_m)", "((end_m - start_m) // next_m)"),
     Mutation("one pulse too many", "runs", "-((second_m - end_m) // next_m)", "((end_m - second_m) // next_m + 1)"),
     Mutation(
@@ -290,62 +308,18 @@ def copy_project(place: Path) -> None:
         shutil.copy(ROOT / name, place / name)
 
 
-def failing_stage(place: Path) -> int | None:
-    """Run the tests; the first stage that notices something, None when all pass."""
-    environment = {**os.environ, "PYTHONPATH": str(place), "PYTHONDONTWRITEBYTECODE": "1"}
-    for number, (timeout_s, paths) in enumerate(STAGES, start=1):
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-m", "not campaign", "-p", "no:cacheprovider"]
-        try:
-            done = subprocess.run(
-                [*command, "--hypothesis-seed=1", *paths],
-                cwd=place,
-                env=environment,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return number
-        if done.returncode not in (0, 1, 2):
+def noticed(place: Path) -> str:
+    """Run the tests; the first stage that notices something, "" when all pass."""
+    for name, timeout_s, paths in STAGES:
+        options = ("-x", "-q", "-m", "not campaign", "-p", "no:cacheprovider", "--hypothesis-seed=1")
+        done = ended(place, ("pytest", *options, *paths), timeout_s)
+        if done is not None and done.returncode not in (0, 1, 2):
             raise SystemExit(done.stdout.decode() + done.stderr.decode())
-        if done.returncode:
-            return number
-    return None
-
-
-def try_mutation(mutation: Mutation, place: Path) -> int | None:
-    """Apply one mutation, run the tests, and undo it."""
-    path = place / "rating" / f"{mutation.module}.py"
-    original = path.read_text()
-    if original.count(mutation.old) != 1:
-        raise SystemExit(f"{mutation.what}: {original.count(mutation.old)} places for {mutation.old!r} in {path.name}")
-    path.write_text(original.replace(mutation.old, mutation.new))
-    try:
-        return failing_stage(place)
-    finally:
-        path.write_text(original)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Mutation check of the rating core")
-    parser.add_argument("--only", default="", help="mutations whose description contains this text")
-    chosen = [mutation for mutation in MUTATIONS if parser.parse_args().only in mutation.what]
-    survivors = []
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        copy_project(place)
-        if failing_stage(place) is not None:
-            raise SystemExit("the tests fail without any mutation")
-        for mutation in chosen:
-            begun = time.monotonic()
-            stage = try_mutation(mutation, place)
-            verdict = "SURVIVED" if stage is None else f"noticed by {('unit tests', 'properties')[stage - 1]}"
-            print(f"{mutation.module:<10} {mutation.what:<52} {verdict} ({time.monotonic() - begun:.1f} s)", flush=True)
-            if stage is None:
-                survivors.append(mutation)
-    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutations noticed")
-    raise SystemExit(bool(survivors))
+        if done is None or done.returncode:
+            return name
+    return ""
 
 
 if __name__ == "__main__":
-    main()
+    paths = [mutation._replace(module=f"rating/{mutation.module}.py") for mutation in MUTATIONS]
+    run("Mutation check of the rating core", paths, copy_project, noticed)
