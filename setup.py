@@ -13,8 +13,8 @@ from setuptools import setup
 
 COMPILED = {
     "rating": "buckets calendars funding grant money plan price runs tariff timetable units",
-    "aaa/engine": "adjust begin decide end event expire identity limits lines model money numbers outage periods "
-    "quantum settle sums update windows",
+    "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines model money "
+    "numbers outage periods quantum settle sums terms update windows",
     "aaa/diameter": "cca ccr codec credit_control service units waiting",
     "aaa/node": "cache desk node tally",
     "aaa/ops": "histogram",

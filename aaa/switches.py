@@ -15,7 +15,8 @@ from uuid import uuid4
 
 from aaa.bus.hub import Hub, Message
 from aaa.diameter.server import DiameterServer
-from aaa.engine.model import LIVE, Session
+from aaa.engine.model import Session
+from aaa.engine.terms import LIVE
 from aaa.node.node import SESSION_BITS, ChargingNode
 from aaa.radius.server import RadiusServer
 

@@ -14,19 +14,10 @@ import struct
 from collections import Counter
 from typing import Any
 
-from aaa.engine.model import (
-    Ack,
-    Begin,
-    Denial,
-    End,
-    Event,
-    Grant,
-    LineGrant,
-    Outcome,
-    Reason,
-    Update,
-)
+from aaa.engine.answers import Ack, Denial, Grant, LineGrant, Outcome
+from aaa.engine.commands import Begin, End, Event, Update
 from aaa.engine.ports import Subscriber
+from aaa.engine.terms import Reason
 from aaa.keys import Keys
 from aaa.radius import checks
 from aaa.radius.clients import Clients, Nas, nas_from
@@ -121,7 +112,7 @@ class FakePort:
 
 
 def granted(told: int, number: int = 1, is_final: bool = False, session_id: int = 7) -> Grant:
-    from aaa.engine.model import ChargeKey
+    from aaa.engine.terms import ChargeKey
 
     return Grant(session_id, (LineGrant(ChargeKey(), told, told, is_final=is_final),), 10_000_000, "EUR", number)
 

@@ -17,7 +17,8 @@ from aaa.api.problems import Refusal, not_found
 from aaa.api.security import ADMIN, MONEY, READ, Who
 from aaa.api.shapes import Page
 from aaa.config.values import Micro
-from aaa.engine.model import Adjust, Outcome
+from aaa.engine.answers import Outcome
+from aaa.engine.commands import Adjust
 from aaa.provision import ApplyFile
 from aaa.provision.credentials import stored_value
 from aaa.provision.tables import AccountTable, SubscriptionTable

@@ -20,7 +20,7 @@ from aaa.api.problems import Refusal, accepted
 from aaa.api.security import ADMIN, Who
 from aaa.api.shapes import Applied
 from aaa.config.problems import Problem, problem_at
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from aaa.provision import ApplyFile, ApplyRefused, Result, parse_apply, write
 from aaa.provision.large import LargeFile, is_large, line_of_account, parse_large
 from aaa.provision.parse import placed

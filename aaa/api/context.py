@@ -19,7 +19,8 @@ from sqlalchemy import Connection, Engine, insert, select
 from aaa.api.guesses import GuessLock
 from aaa.api.problems import Refusal, accepted, not_found
 from aaa.config import Config
-from aaa.engine.model import Ack, Command
+from aaa.engine.answers import Ack
+from aaa.engine.commands import Command
 from aaa.engine.ports import Control
 from aaa.keys import Keys
 from aaa.node.tariffs import TariffBook

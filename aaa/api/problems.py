@@ -15,7 +15,8 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from aaa.config.problems import Problem
-from aaa.engine.model import Ack, Answer, Denial, Outcome, Reason
+from aaa.engine.answers import Ack, Answer, Denial, Outcome
+from aaa.engine.terms import Reason
 from aaa.errors import StoreUnavailable
 
 MEDIA_TYPE = "application/problem+json"

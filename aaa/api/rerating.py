@@ -22,7 +22,8 @@ from aaa.api.problems import Refusal, not_found
 from aaa.api.security import MONEY, READ, Who
 from aaa.api.shapes import money
 from aaa.api.tariffs import NumberOfVersion
-from aaa.engine.model import Adjust, Line
+from aaa.engine.commands import Adjust
+from aaa.engine.model import Line
 from aaa.provision.tables import Instant
 from aaa.store import read
 from aaa.store import tables as db

@@ -18,7 +18,7 @@ from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal, not_found
 from aaa.api.security import OPERATE, READ, Who
 from aaa.api.shapes import Page
-from aaa.engine.model import Expire, Kill
+from aaa.engine.commands import Expire, Kill
 from aaa.provision.tables import parse_instant
 from aaa.store import read
 from aaa.store.codec import STATE_NUMBER

@@ -23,7 +23,8 @@ from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, accepted
 from aaa.api.security import MONEY, READ, Who
 from aaa.api.shapes import money
-from aaa.engine.model import Adjust, Outcome
+from aaa.engine.answers import Outcome
+from aaa.engine.commands import Adjust
 from aaa.provision.tables import PositiveMicro
 from aaa.store import tables as db
 

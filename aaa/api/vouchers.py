@@ -23,7 +23,8 @@ from aaa.api.security import MONEY, READ, Who
 from aaa.api.shapes import Page, instant, money
 from aaa.config.clients import Name
 from aaa.config.values import Seconds
-from aaa.engine.model import Adjust, Outcome
+from aaa.engine.answers import Outcome
+from aaa.engine.commands import Adjust
 from aaa.provision.tables import Currency, Instant, PositiveMicro
 from aaa.store import read
 from aaa.store import tables as db

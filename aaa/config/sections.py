@@ -14,7 +14,7 @@ from pydantic import Field, StringConstraints
 
 from aaa.config.clients import Name, NasTable, Outage, PeerTable, Prefixes, ProfileTable, Quantum, Table, YesAutoNo
 from aaa.config.values import HostPort, Micro, Seconds
-from aaa.engine.model import Policy
+from aaa.engine.terms import Policy
 
 EventKind = Literal["session.started", "session.settled", "balance.low", "balance.exhausted", "account.changed"]
 EVENT_KINDS: tuple[EventKind, ...] = get_args(EventKind)

@@ -19,7 +19,9 @@ from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peer import Identity
 from aaa.diameter.terms import Terms
 from aaa.diameter.units import UNIT_OF, USUAL_AVP, granted, money, ntp_time
-from aaa.engine.model import Ack, Action, Answer, Denial, Grant, LineDenial, LineGrant, Outcome, Reason
+from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
+from aaa.engine.commands import Action
+from aaa.engine.terms import Reason
 
 CODE_OF = {
     Reason.NO_CREDIT: codec.CREDIT_LIMIT_REACHED,

@@ -14,18 +14,9 @@ from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask, Ccr
 from aaa.diameter.codec import Invalid
 from aaa.diameter.peers import Peer
 from aaa.diameter.units import CURRENCIES, UNIT_OF, USUAL_AVP, total
-from aaa.engine.model import (
-    Action,
-    Begin,
-    ChargeKey,
-    Delta,
-    End,
-    Event,
-    Identity,
-    LineRequest,
-    Update,
-)
+from aaa.engine.commands import Action, Begin, Delta, End, Event, Identity, LineRequest, Update
 from aaa.engine.numbers import NumberPlan, looks_like_number, normalise
+from aaa.engine.terms import ChargeKey
 
 Command = Begin | Update | End | Event
 CONTEXTS = {

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from aaa.diameter.terms import Terms, terms_from
-from aaa.engine.model import Policy
 from aaa.engine.numbers import PLAIN, NumberPlan, normalise, plan_from
+from aaa.engine.terms import Policy
 from aaa.errors import ConfigError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -36,9 +36,11 @@ from aaa.diameter.text import COMMANDS
 from aaa.diameter.trace import Traces
 from aaa.diameter.units import SECOND_US
 from aaa.diameter.waiting import Waiting, put
-from aaa.engine.model import REPLACED, Ack, Answer, Denial, End, Expire, Outcome, Reason
-from aaa.engine.model import Identity as EngineIdentity
+from aaa.engine.answers import Ack, Answer, Denial, Outcome
+from aaa.engine.commands import End, Expire
+from aaa.engine.commands import Identity as EngineIdentity
 from aaa.engine.ports import Directory, Node, Subscriber
+from aaa.engine.terms import REPLACED, Reason
 from aaa.ops.histogram import Histogram
 
 WAITING_MAX = 4_096

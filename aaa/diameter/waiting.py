@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from aaa.engine.model import Answer, Denial, Grant, LineDenial, LineGrant, Reason
+from aaa.engine.answers import Answer, Denial, Grant, LineDenial, LineGrant
+from aaa.engine.terms import Reason
 
 REMEMBERED_MAX = 200_000
 SESSIONS_MAX = 1_000  # of one account

@@ -4,9 +4,12 @@ Adjust: money moved by an operator (opening balance, top-up, correction), exactl
 
 from __future__ import annotations
 
-from aaa.engine.model import NOTHING, Accounts, Ack, Adjust, Changes, Decision, Denial, Notice, Outcome, Reason
+from aaa.engine.answers import Ack, Denial, Outcome
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, Notice
+from aaa.engine.commands import Adjust
 from aaa.engine.settle import overspent
 from aaa.engine.sums import posted
+from aaa.engine.terms import Reason
 
 
 def adjust(accounts: Accounts, command: Adjust, now: int) -> Decision:

@@ -7,36 +7,18 @@ content settles the old session first, which the node does by expiring it and be
 
 from __future__ import annotations
 
+from aaa.engine.answers import Denial, Grant, LineDenial, LineGrant
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision
+from aaa.engine.commands import Begin, Event, LineRequest
 from aaa.engine.limits import refused_account, refused_destination, refused_session
 from aaa.engine.lines import opened, refill
-from aaa.engine.model import (
-    NOTHING,
-    SECOND_US,
-    Account,
-    Accounts,
-    Begin,
-    Changes,
-    Decision,
-    Denial,
-    Event,
-    Grant,
-    Line,
-    LineDenial,
-    LineGrant,
-    LineHead,
-    LineRequest,
-    Policy,
-    Reason,
-    Seen,
-    Session,
-    SessionHead,
-    State,
-)
+from aaa.engine.model import Account, Line, LineHead, Seen, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.periods import change_us, has_periods, joined, opened_in
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import line_of
 from aaa.engine.sums import moved
+from aaa.engine.terms import SECOND_US, Policy, Reason, State
 from aaa.engine.windows import counted, spendable_micro
 
 

@@ -26,36 +26,18 @@ away has moved nothing.
 from __future__ import annotations
 
 from aaa.engine.adjust import adjust
+from aaa.engine.answers import Ack, Denial, Outcome
 from aaa.engine.begin import begin, denial
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, Notice
+from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Expire, Kill, Update
 from aaa.engine.end import end, orphan
 from aaa.engine.event import event, refund
 from aaa.engine.expire import expire, kill
 from aaa.engine.identity import known, known_begin, same
-from aaa.engine.model import (
-    NOTHING,
-    REPLACED,
-    Accounts,
-    Ack,
-    Adjust,
-    Begin,
-    Capped,
-    Changes,
-    Command,
-    Decision,
-    Denial,
-    End,
-    Event,
-    Expire,
-    Kill,
-    Notice,
-    Outcome,
-    Reason,
-    Session,
-    State,
-    Update,
-)
+from aaa.engine.model import Session
 from aaa.engine.outage import admit
 from aaa.engine.ports import Tariffs
+from aaa.engine.terms import REPLACED, Reason, State
 from aaa.engine.update import ask_again, early_start, update
 
 EARLY_START_HOLD_S = 180

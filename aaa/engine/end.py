@@ -4,36 +4,18 @@ End: settle a session at what it used, or take the usage of one nobody announced
 
 from __future__ import annotations
 
+from aaa.engine.answers import Ack, Outcome
 from aaa.engine.begin import line_head, session_head
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, Notice, Unrated
+from aaa.engine.commands import Begin, Delta, End, LineRequest, Total, Update
 from aaa.engine.identity import known
 from aaa.engine.lines import opened, reported
-from aaa.engine.model import (
-    NOTHING,
-    SECOND_US,
-    Account,
-    Accounts,
-    Ack,
-    Begin,
-    Changes,
-    Decision,
-    Delta,
-    End,
-    Line,
-    LineRequest,
-    Notice,
-    Outcome,
-    Reason,
-    Session,
-    SessionHead,
-    State,
-    Total,
-    Unrated,
-    Update,
-)
+from aaa.engine.model import Account, Line, Session, SessionHead
 from aaa.engine.periods import placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import Reports, line_of, overspent, settled
 from aaa.engine.sums import moved
+from aaa.engine.terms import SECOND_US, Reason, State
 from aaa.engine.update import ack, repeated, replaced, with_aliases
 
 USED_MAX = 1 << 62  # what a record can hold

@@ -7,35 +7,18 @@ a refund can name it (S23).
 
 from __future__ import annotations
 
+from aaa.engine.answers import Ack, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.begin import denial, line_head, session_head
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision
+from aaa.engine.commands import Action, Delta, Event, LineRequest
 from aaa.engine.identity import remembered
 from aaa.engine.limits import refused_account
 from aaa.engine.lines import opened, refill, reported
-from aaa.engine.model import (
-    NOTHING,
-    Account,
-    Accounts,
-    Ack,
-    Action,
-    Changes,
-    Decision,
-    Delta,
-    Denial,
-    Event,
-    Grant,
-    Line,
-    LineDenial,
-    LineGrant,
-    LineHead,
-    LineRequest,
-    Outcome,
-    Reason,
-    Session,
-    State,
-)
+from aaa.engine.model import Account, Line, LineHead, Session
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import settled
 from aaa.engine.sums import moved, posted
+from aaa.engine.terms import Reason, State
 from aaa.engine.windows import counted, is_too_fast, spendable_micro, spent, why_unaffordable
 from rating.grant import grant
 from rating.price import price

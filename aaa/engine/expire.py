@@ -4,21 +4,12 @@ Expire and Kill: ends that no client asked for (SEMANTICS S5, S8, S20; law L7).
 
 from __future__ import annotations
 
-from aaa.engine.model import (
-    LIVE,
-    NOTHING,
-    REPLACED,
-    Accounts,
-    Changes,
-    Decision,
-    Expire,
-    Kill,
-    Notice,
-    Outcome,
-    Session,
-    State,
-)
+from aaa.engine.answers import Outcome
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, Notice
+from aaa.engine.commands import Expire, Kill
+from aaa.engine.model import Session
 from aaa.engine.settle import overspent, settled
+from aaa.engine.terms import LIVE, REPLACED, State
 from aaa.engine.update import ack
 
 

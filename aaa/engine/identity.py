@@ -11,7 +11,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aaa.engine.model import SECOND_US, Ack, Answer, Identity, Outcome, Seen, Session
+from aaa.engine.answers import Ack, Answer, Outcome
+from aaa.engine.commands import Identity
+from aaa.engine.model import Seen, Session
+from aaa.engine.terms import SECOND_US
 
 REMEMBERED = 4
 WINDOW_BITS = 64

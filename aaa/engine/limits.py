@@ -4,7 +4,8 @@ What an account may do beside what it can pay: status, validity, sessions, desti
 
 from __future__ import annotations
 
-from aaa.engine.model import Account, Reason
+from aaa.engine.model import Account
+from aaa.engine.terms import Reason
 from aaa.engine.windows import is_too_fast
 from rating.plan import RatePlan
 

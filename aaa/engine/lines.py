@@ -12,23 +12,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aaa.engine.model import (
-    SECOND_US,
-    Account,
-    ChargeKey,
-    Delta,
-    Line,
-    LineDenial,
-    LineGrant,
-    LineHead,
-    LineRequest,
-    Notice,
-    Policy,
-    Reason,
-    Total,
-)
+from aaa.engine.answers import LineDenial, LineGrant
+from aaa.engine.changes import Notice
+from aaa.engine.commands import Delta, LineRequest, Total
+from aaa.engine.model import Account, Line, LineHead
 from aaa.engine.money import MONEY as MONEY_UNIT
 from aaa.engine.quantum import quantum_units
+from aaa.engine.terms import SECOND_US, ChargeKey, Policy, Reason
 from aaa.engine.windows import spendable_micro, why_unaffordable
 from rating.funding import MONEY, Bucket, Parts, fund, settle, truncate
 from rating.grant import align, grant

@@ -9,23 +9,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from aaa.engine.answers import Ack, Denial, Outcome
 from aaa.engine.begin import begin
-from aaa.engine.model import (
-    NOTHING,
-    Account,
-    Accounts,
-    Ack,
-    Begin,
-    Capped,
-    Decision,
-    Denial,
-    Limits,
-    Outcome,
-    Reason,
-    Session,
-)
+from aaa.engine.changes import NOTHING, Accounts, Decision
+from aaa.engine.commands import Begin, Capped
+from aaa.engine.model import Account, Session
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import overspent
+from aaa.engine.terms import Limits, Reason
 from aaa.engine.windows import counted
 
 

@@ -9,17 +9,11 @@ client gets a quota for either side of the change, and both are held in full: it
 
 from __future__ import annotations
 
-from aaa.engine.model import (
-    SECOND_US,
-    Delta,
-    Line,
-    LineDenial,
-    LineGrant,
-    LineHead,
-    LineRequest,
-    Policy,
-)
+from aaa.engine.answers import LineDenial, LineGrant
+from aaa.engine.commands import Delta, LineRequest
+from aaa.engine.model import Line, LineHead
 from aaa.engine.money import MONEY
+from aaa.engine.terms import SECOND_US, Policy
 
 
 def has_periods(head: LineHead) -> bool:

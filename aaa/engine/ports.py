@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
-from aaa.engine.model import Answer, Command
+from aaa.engine.answers import Answer
+from aaa.engine.commands import Command
 from rating.tariff import Tariff
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from aaa.engine.model import Policy
 from aaa.engine.money import MONEY
+from aaa.engine.terms import Policy
 
 
 def quantum_units(policy: Policy, unit: str, most: int, sharers: int, share_units: Callable[[int], int]) -> int:

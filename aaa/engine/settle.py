@@ -6,10 +6,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from aaa.engine.changes import Entry, Notice, UnitEntry
+from aaa.engine.commands import LineRequest
 from aaa.engine.lines import closed, reported
-from aaa.engine.model import LIVE, Account, Entry, Line, LineRequest, Notice, Session, State, UnitEntry
+from aaa.engine.model import Account, Line, Session
 from aaa.engine.periods import is_in, placed
 from aaa.engine.sums import moved, posted, ref_of, taken_units
+from aaa.engine.terms import LIVE, State
 from aaa.engine.windows import spent
 
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aaa.engine.model import Account, Entry, Line, Session
+from aaa.engine.changes import Entry
+from aaa.engine.model import Account, Line, Session
 from aaa.errors import InvariantBroken
 from rating.funding import Bucket
 

@@ -7,41 +7,19 @@ renewal (S6), or a transfer to another destination (S14).
 
 from __future__ import annotations
 
+from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.begin import beyond, deadline_of, denial, first_reason, line_head
+from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, EarlyStart, Notice
+from aaa.engine.commands import Begin, Delta, LineRequest, Total, Update
 from aaa.engine.identity import known, memory, remembered
 from aaa.engine.limits import refused_account
 from aaa.engine.lines import opened, refill, released, reported
-from aaa.engine.model import (
-    NOTHING,
-    SECOND_US,
-    Account,
-    Accounts,
-    Ack,
-    Answer,
-    Begin,
-    Changes,
-    Decision,
-    Delta,
-    Denial,
-    EarlyStart,
-    Grant,
-    Line,
-    LineDenial,
-    LineGrant,
-    LineRequest,
-    Notice,
-    Outcome,
-    Policy,
-    Reason,
-    Session,
-    State,
-    Total,
-    Update,
-)
+from aaa.engine.model import Account, Line, Session
 from aaa.engine.periods import change_us, has_periods, joined, opened_in, placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import correct, line_of, overspent
 from aaa.engine.sums import moved
+from aaa.engine.terms import SECOND_US, Policy, Reason, State
 from aaa.errors import InvariantBroken
 
 Told = tuple[LineGrant | LineDenial, ...]

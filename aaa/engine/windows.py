@@ -11,7 +11,8 @@ window that was charged: a refund makes no room in a later one.
 
 from __future__ import annotations
 
-from aaa.engine.model import SECOND_US, Account, Reason, Window
+from aaa.engine.model import Account, Window
+from aaa.engine.terms import SECOND_US, Reason
 
 HOUR = "hour"
 DAY = "day"

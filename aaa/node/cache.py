@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import islice
 
-from aaa.engine.model import LIVE, Account, Session
+from aaa.engine.model import Account, Session
+from aaa.engine.terms import LIVE
 
 TRIM_LOOK = 64
 

@@ -13,7 +13,9 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-from aaa.engine.model import Ack, Adjust, Answer, Command, Kill, Outcome, Session
+from aaa.engine.answers import Ack, Answer, Outcome
+from aaa.engine.commands import Adjust, Command, Kill
+from aaa.engine.model import Session
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
 from aaa.node.tally import outcomes

@@ -11,29 +11,13 @@ import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 
+from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant, Outcome
+from aaa.engine.changes import NOTHING, Changes, Decision, EarlyStart
+from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Update
 from aaa.engine.decide import decide
 from aaa.engine.identity import is_other_call
-from aaa.engine.model import (
-    NOTHING,
-    Ack,
-    Adjust,
-    Answer,
-    Begin,
-    Capped,
-    Changes,
-    Command,
-    Decision,
-    Denial,
-    EarlyStart,
-    End,
-    Event,
-    Grant,
-    LineGrant,
-    Outcome,
-    Reason,
-    Update,
-)
 from aaa.engine.ports import Tariffs
+from aaa.engine.terms import Reason
 from aaa.node.cache import Cache
 from aaa.store.batch import NOBODY, Batch, Before, Stage
 from aaa.store.names import NameFilter

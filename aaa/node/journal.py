@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aaa.engine.model import Begin, ChargeKey, End, Identity, LineRequest, Policy, Total, Update
+from aaa.engine.commands import Begin, End, Identity, LineRequest, Total, Update
+from aaa.engine.terms import ChargeKey, Policy
 from aaa.errors import ConfigError, StoreUnavailable
 from aaa.store.codec import dumps, loads
 

@@ -27,7 +27,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
-from aaa.engine.model import EMERGENCY_ACCOUNT, Answer, Command, Denial, Expire, Reason
+from aaa.engine.answers import Answer, Denial
+from aaa.engine.commands import Command, Expire
+from aaa.engine.terms import EMERGENCY_ACCOUNT, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of

@@ -14,24 +14,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from aaa.engine.model import (
-    Account,
-    Ack,
-    Answer,
-    Begin,
-    Capped,
-    Command,
-    Denial,
-    End,
-    Grant,
-    Identity,
-    LineGrant,
-    Outcome,
-    Reason,
-    Update,
-)
+from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant, Outcome
+from aaa.engine.commands import Begin, Capped, Command, End, Identity, Update
+from aaa.engine.model import Account
 from aaa.engine.outage import capped
 from aaa.engine.ports import Tariffs
+from aaa.engine.terms import Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.journal import Journal, Record
 

@@ -11,7 +11,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Begin, Command, Denial, Event, Grant, LineGrant, Reason, Session, Update
+from aaa.engine.answers import Denial, Grant, LineGrant
+from aaa.engine.commands import Begin, Command, Event, Update
+from aaa.engine.model import Session
+from aaa.engine.terms import Reason
 from aaa.node.refusals import Refusal, Refusals
 from aaa.ops.histogram import Histogram
 

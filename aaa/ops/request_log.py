@@ -16,22 +16,9 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from aaa.engine.model import (
-    Adjust,
-    Begin,
-    Capped,
-    Command,
-    Denial,
-    End,
-    Event,
-    Expire,
-    Grant,
-    Kill,
-    LineDenial,
-    LineGrant,
-    Reason,
-    Update,
-)
+from aaa.engine.answers import Denial, Grant, LineDenial, LineGrant
+from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Expire, Kill, Update
+from aaa.engine.terms import Reason
 from aaa.node.desk import Request
 from aaa.ops.logs import masked
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, tuple_, update
 
 from aaa.config.locate import Path
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from aaa.provision.credentials import merged, sealed, stored_value, unsealed, written_credential
 from aaa.provision.tables import AccountTable, BucketTable
 from aaa.provision.writer import ROWS_PER_STATEMENT, Writer, refuse

@@ -147,7 +147,7 @@ class AccountTable(Table):
         return {column: getattr(self, key) for key, column in names.items() if key in self.model_fields_set}
 
     def limits(self) -> dict[str, Any]:
-        """The written limits, under the names of `aaa.engine.model.Limits`."""
+        """The written limits, under the names of `aaa.engine.terms.Limits`."""
         names = {"max_sessions": "max_sessions", "max_call_amount": "call_amount_micro", "max_call_s": "call_seconds"}
         names |= {"spend_per_hour": "spend_per_hour_micro", "spend_per_day": "spend_per_day_micro"}
         names |= {"calls_per_second": "calls_per_second", "valid_after_use": "valid_after_use_s"}

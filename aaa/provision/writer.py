@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from aaa.config.locate import Path
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from aaa.errors import AaaError
 from aaa.keys import Keys
 

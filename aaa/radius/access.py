@@ -10,8 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Ack, Action, Answer, Denial, Event, Grant, Identity, LineGrant, Reason
+from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant
+from aaa.engine.commands import Action, Event, Identity
 from aaa.engine.ports import Subscriber
+from aaa.engine.terms import Reason
 from aaa.node.refusals import Refusal
 from aaa.radius import attributes as a
 from aaa.radius import digest as sip_digest

@@ -10,8 +10,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Answer, Begin, Denial, End, Grant, Reason, Update
+from aaa.engine.answers import Answer, Denial, Grant
+from aaa.engine.commands import Begin, End, Update
 from aaa.engine.ports import Subscriber
+from aaa.engine.terms import Reason
 from aaa.radius import attributes as a
 from aaa.radius.packet import ACCOUNTING_RESPONSE
 from aaa.radius.profiles import accounting

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aaa.engine.model import Policy
 from aaa.engine.numbers import PLAIN, NumberPlan, plan_from
+from aaa.engine.terms import Policy
 from aaa.errors import ConfigError
 from aaa.radius.identity import Source, source_of
 from aaa.radius.packet import Secret

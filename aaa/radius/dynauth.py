@@ -17,7 +17,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple
 
-from aaa.engine.model import SECOND_US
+from aaa.engine.terms import SECOND_US
 from aaa.radius import attributes as a
 from aaa.radius.packet import (
     COA_ACK,

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Answer, Denial, Grant, LineGrant, Policy, Session, Update
+from aaa.engine.answers import Answer, Denial, Grant, LineGrant
+from aaa.engine.commands import Update
+from aaa.engine.model import Session
+from aaa.engine.terms import Policy
 from aaa.radius.dynauth import (
     UNSUPPORTED_ATTRIBUTE,
     UNSUPPORTED_EXTENSION,

@@ -15,7 +15,8 @@ from typing import Any
 from twisted.logger import Logger
 
 from aaa import mutual_tls
-from aaa.engine.model import Identity, LineRequest, Session, Update
+from aaa.engine.commands import Identity, LineRequest, Update
+from aaa.engine.model import Session
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from aaa.engine.model import Account, EarlyStart, Entry, Session, UnitEntry, Unrated
+from aaa.engine.changes import EarlyStart, Entry, UnitEntry, Unrated
+from aaa.engine.model import Account, Session
 from aaa.store.codec import STATE_NUMBER, body_text, dumps, head_text, line_row
 from rating.funding import Bucket
 

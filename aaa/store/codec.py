@@ -13,25 +13,11 @@ from typing import Any
 
 from msgspec.json import Decoder, Encoder
 
-from aaa.engine.model import (
-    Ack,
-    Answer,
-    ChargeKey,
-    Grant,
-    Line,
-    LineDenial,
-    LineGrant,
-    LineHead,
-    Outcome,
-    Policy,
-    Reason,
-    Seen,
-    Session,
-    SessionHead,
-    State,
-)
+from aaa.engine.answers import Ack, Answer, Grant, LineDenial, LineGrant, Outcome
+from aaa.engine.model import Line, LineHead, Seen, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
+from aaa.engine.terms import ChargeKey, Policy, Reason, State
 from aaa.errors import StoreUnavailable
 from rating.funding import Parts
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, insert, select
 
-from aaa.engine.model import EMERGENCY_ACCOUNT
+from aaa.engine.terms import EMERGENCY_ACCOUNT
 from aaa.store import tables
 from aaa.store.port import Store
 

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert
 
-from aaa.engine.model import Account, Entry, Session, State
+from aaa.engine.changes import Entry
+from aaa.engine.model import Account, Session
+from aaa.engine.terms import State
 from aaa.store import tables
 from aaa.store.batch import Before, Row, Stage
 

@@ -8,8 +8,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from aaa.engine.model import Account, Limits, Profile, Window
+from aaa.engine.model import Account, Profile, Window
 from aaa.engine.ports import Subscriber
+from aaa.engine.terms import Limits
 from rating.funding import Bucket
 
 ACCOUNT_COLUMNS = (

@@ -46,7 +46,7 @@ account = Table(
     Column("credit_limit", BigInteger),  # micro; NULL: unlimited (post-paid)
     Column("valid_from", BigInteger),
     Column("valid_until", BigInteger),
-    Column("limits", Text, nullable=False, server_default="{}"),  # JSON, see aaa.engine.model.Limits
+    Column("limits", Text, nullable=False, server_default="{}"),  # JSON, see aaa.engine.terms.Limits
     Column("windows", Text, nullable=False, server_default="[]"),  # JSON, see aaa.engine.model.Window
     Column("balance", BigInteger, nullable=False, server_default="0"),
     Column("accrued", BigInteger, nullable=False, server_default="0"),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 
-from aaa.engine.model import Answer, Command
+from aaa.engine.answers import Answer
+from aaa.engine.commands import Command
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
 from aaa.store import schema

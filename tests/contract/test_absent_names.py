@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from aaa.engine.model import Ack, Begin, ChargeKey, End, Grant, Identity, LineRequest, Outcome, Policy, Total
+from aaa.engine.answers import Ack, Grant, Outcome
+from aaa.engine.commands import Begin, End, Identity, LineRequest, Total
+from aaa.engine.terms import ChargeKey, Policy
 from tests.support.stores import Clock, Server, prepared
 
 POLICY = Policy("fixed", quantum_fixed=60)

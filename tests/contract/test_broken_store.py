@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from aaa.engine.model import Answer, Begin, Denial, Grant, Outcome, Reason
+from aaa.engine.answers import Answer, Denial, Grant, Outcome
+from aaa.engine.commands import Begin
+from aaa.engine.terms import Reason
 from aaa.node.node import ChargingNode
 from aaa.store.port import Failed
 from tests.contract.conftest import Bench

@@ -8,7 +8,9 @@ import random
 
 from sqlalchemy import Connection, insert
 
-from aaa.engine.model import Adjust, Denial, Grant, Outcome, Policy, Reason
+from aaa.engine.answers import Denial, Grant, Outcome
+from aaa.engine.commands import Adjust
+from aaa.engine.terms import Policy, Reason
 from aaa.store import tables
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access, stop

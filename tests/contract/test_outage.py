@@ -10,7 +10,8 @@ import time
 
 import psycopg
 
-from aaa.engine.model import Denial, Grant, Reason
+from aaa.engine.answers import Denial, Grant
+from aaa.engine.terms import Reason
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access
 from tests.support.postgres import Postgres

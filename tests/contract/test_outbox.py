@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 
-from aaa.engine.model import Adjust, Policy
+from aaa.engine.commands import Adjust
+from aaa.engine.terms import Policy
 from aaa.node.node import ChargingNode
 from aaa.store.outbox import KINDS, Consumer
 from tests.contract.conftest import Bench

@@ -4,22 +4,9 @@ Laws every store keeps: what was answered is there for a node that starts anew, 
 
 from __future__ import annotations
 
-from aaa.engine.model import (
-    Ack,
-    Adjust,
-    Begin,
-    ChargeKey,
-    Denial,
-    End,
-    Grant,
-    Identity,
-    LineRequest,
-    Outcome,
-    Policy,
-    Reason,
-    Total,
-    Update,
-)
+from aaa.engine.answers import Ack, Denial, Grant, Outcome
+from aaa.engine.commands import Adjust, Begin, End, Identity, LineRequest, Total, Update
+from aaa.engine.terms import ChargeKey, Policy, Reason
 from tests.contract.conftest import Bench
 from tests.support.world import told
 

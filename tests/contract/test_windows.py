@@ -8,7 +8,9 @@ import json
 
 from sqlalchemy import update
 
-from aaa.engine.model import Adjust, Answer, Denial, Policy, Reason
+from aaa.engine.answers import Answer, Denial
+from aaa.engine.commands import Adjust
+from aaa.engine.terms import Policy, Reason
 from aaa.store import tables
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access, stop

@@ -6,22 +6,9 @@ from __future__ import annotations
 
 import random
 
-from aaa.engine.model import (
-    SECOND_US,
-    Answer,
-    Begin,
-    ChargeKey,
-    Command,
-    Denial,
-    End,
-    Grant,
-    Identity,
-    LineGrant,
-    LineRequest,
-    Policy,
-    Total,
-    Update,
-)
+from aaa.engine.answers import Answer, Denial, Grant, LineGrant
+from aaa.engine.commands import Begin, Command, End, Identity, LineRequest, Total, Update
+from aaa.engine.terms import SECOND_US, ChargeKey, Policy
 from tests.sim.errors import LawBroken
 
 VOICE = ChargeKey()

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Protocol
 
-from aaa.engine.model import ChargeKey
+from aaa.engine.terms import ChargeKey
 from rating import Tariff, price
 from tests.sim.errors import LawBroken
 

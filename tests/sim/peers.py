@@ -7,25 +7,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from aaa.engine.model import (
-    SECOND_US,
-    Ack,
-    Action,
-    Answer,
-    Begin,
-    ChargeKey,
-    Command,
-    Delta,
-    End,
-    Event,
-    Grant,
-    Identity,
-    LineGrant,
-    LineRequest,
-    Outcome,
-    Policy,
-    Update,
-)
+from aaa.engine.answers import Ack, Answer, Grant, LineGrant, Outcome
+from aaa.engine.commands import Action, Begin, Command, Delta, End, Event, Identity, LineRequest, Update
+from aaa.engine.terms import SECOND_US, ChargeKey, Policy
 
 DATA = ChargeKey("data", 10, (), "octets")
 MORE_DATA = ChargeKey("data", 20, (), "octets")

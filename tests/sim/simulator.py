@@ -18,7 +18,9 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from aaa.engine.model import SECOND_US, Ack, Adjust, Answer, Command, Denial, Grant, Outcome, Reason
+from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
+from aaa.engine.commands import Adjust, Command
+from aaa.engine.terms import SECOND_US, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook

@@ -11,7 +11,9 @@ from aaa.api.app import make_app
 from aaa.api.context import ApiContext
 from aaa.bus.hub import Hub
 from aaa.config import Config, load_config
-from aaa.engine.model import Answer, Begin, ChargeKey, End, Identity, LineRequest, Policy, Total
+from aaa.engine.answers import Answer
+from aaa.engine.commands import Begin, End, Identity, LineRequest, Total
+from aaa.engine.terms import ChargeKey, Policy
 from aaa.keys import Keys
 from aaa.node.control import NodeControl
 from aaa.node.node import ChargingNode

@@ -9,7 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, insert
 
-from aaa.engine.model import SECOND_US, Answer, Command
+from aaa.engine.answers import Answer
+from aaa.engine.commands import Command
+from aaa.engine.terms import SECOND_US
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
 from aaa.store import schema, tables

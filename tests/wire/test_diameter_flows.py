@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from aaa.diameter import names as n
-from aaa.engine.model import Adjust, Kill
+from aaa.engine.commands import Adjust, Kill
 from rating import parse_money
 from tests.unit.diameter.kit import CLIENT, ENUMS, FLOW_TARIFF, TARIFF, Ocs, bar, ccr, rate
 

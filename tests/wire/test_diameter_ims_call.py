@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from aaa.diameter import names as n
 from aaa.diameter.peers import peer_from
-from aaa.engine.model import Kill
+from aaa.engine.commands import Kill
 from tests.unit.diameter.kit import CLIENT, TARIFF, FakeLink, Ocs, ccr, rate
 
 ALICE = "491701234567"

@@ -6,7 +6,7 @@ import pytest
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from tests.unit.diameter.kit import CLIENT, FLOW_TARIFF, TARIFF, Ocs, body, ccr, rate, read
 
 ALICE, BOB = "441632960001", "441632960003"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, update
 
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from aaa.node.directory import StoreDirectory
 from aaa.radius import attributes as a
 from aaa.radius import checks

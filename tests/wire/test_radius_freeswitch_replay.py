@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import Begin, End, Update
+from aaa.engine.commands import Begin, End, Update
 from aaa.radius import attributes as a
 from aaa.radius import checks
 from aaa.radius import packet as p

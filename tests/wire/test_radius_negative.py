@@ -7,7 +7,8 @@ import os
 
 import pytest
 
-from aaa.engine.model import Ack, Denial, Outcome, Reason
+from aaa.engine.answers import Ack, Denial, Outcome
+from aaa.engine.terms import Reason
 from aaa.radius import checks
 from aaa.radius import packet as p
 from tests.radius_kit import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import End, Total
+from aaa.engine.commands import End, Total
 from aaa.radius import attributes as a
 from aaa.radius import checks
 from aaa.radius import packet as p

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from aaa.engine.model import Begin, Identity, LineRequest, Total
+from aaa.engine.commands import Begin, Identity, LineRequest, Total
 from aaa.engine.numbers import Number, normalise, parse
 from aaa.radius import attributes as a
 from aaa.radius import digest as sip_digest

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from aaa.engine.model import SECOND_US, Begin, End, Identity, LineRequest, Total, Update
+from aaa.engine.commands import Begin, End, Identity, LineRequest, Total, Update
 from aaa.engine.numbers import normalise
+from aaa.engine.terms import SECOND_US
 from aaa.radius import attributes as a
 from aaa.radius.profiles.access import call_origin, session_names
 from aaa.radius.profiles.profile import Profile

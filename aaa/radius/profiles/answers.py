@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aaa.engine.model import Denial, Grant, LineDenial, LineGrant, Reason
+from aaa.engine.answers import Denial, Grant, LineDenial, LineGrant
+from aaa.engine.terms import Reason
 from aaa.radius import attributes as a
 from aaa.radius.packet import attribute, integer
 

@@ -8,7 +8,7 @@ a Disconnect-Request ends what has used everything up (RFC 5176).
 
 from __future__ import annotations
 
-from aaa.engine.model import ChargeKey
+from aaa.engine.terms import ChargeKey
 from aaa.radius.profiles.profile import Profile
 
 HOTSPOT = Profile(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from aaa.engine.model import ChargeKey
+from aaa.engine.terms import ChargeKey
 from aaa.radius.attributes import CALLED_STATION_ID, CALLING_STATION_ID
 
 

@@ -8,7 +8,7 @@ import re
 from calendar import timegm
 from functools import lru_cache
 
-from aaa.engine.model import SECOND_US
+from aaa.engine.terms import SECOND_US
 from aaa.radius.attributes import CISCO_AVPAIR, Attributes, as_text, every
 
 _MONTH_NAMES = "JanFebMarAprMayJunJulAugSepOctNovDec"

@@ -6,7 +6,8 @@ import pytest
 
 from aaa.api.housekeeping import date_cards, find_cards
 from aaa.api.shapes import instant
-from aaa.engine.model import Begin, ChargeKey, Identity, LineRequest, Policy, Reason
+from aaa.engine.commands import Begin, Identity, LineRequest
+from aaa.engine.terms import ChargeKey, Policy, Reason
 from tests.support.control import FILE, World
 
 CARD = """

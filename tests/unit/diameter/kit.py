@@ -17,7 +17,8 @@ from aaa.diameter.dictionary import BY_NAME, DEFINITIONS, NUMBERS
 from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer, peer_from
 from aaa.diameter.service import DiameterService, InOrder
-from aaa.engine.model import Answer, Command
+from aaa.engine.answers import Answer
+from aaa.engine.commands import Command
 from aaa.node.control import NodeControl
 from aaa.node.directory import StoreDirectory
 from aaa.store import tables

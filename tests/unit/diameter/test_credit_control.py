@@ -11,7 +11,7 @@ from aaa.diameter.codec import Avp, Invalid
 from aaa.diameter.credit_control import asked, command, identities, service_of, session_key, session_of
 from aaa.diameter.peers import Peer
 from aaa.diameter.units import amounts, granted, money
-from aaa.engine.model import Begin, Delta, End, Event, Update
+from aaa.engine.commands import Begin, Delta, End, Event, Update
 from aaa.engine.numbers import PLAIN
 from tests.unit.diameter.kit import CLIENT, avp, ccr
 

@@ -4,7 +4,8 @@ Bundles and money on one account: spending order, partial use, refund to the ori
 
 from __future__ import annotations
 
-from aaa.engine.model import Denial, Policy
+from aaa.engine.answers import Denial
+from aaa.engine.terms import Policy
 from rating import Bucket
 from tests.support.tariffs import flat
 from tests.support.world import World, micro, told

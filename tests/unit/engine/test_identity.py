@@ -4,8 +4,10 @@ Requests that were made before, and calls that only look like another.
 
 from __future__ import annotations
 
+from aaa.engine.answers import Ack, Denial, Outcome
+from aaa.engine.commands import Begin, Expire, Identity, LineRequest
 from aaa.engine.identity import is_other_call, known, remembered
-from aaa.engine.model import Ack, Begin, Denial, Expire, Identity, LineRequest, Outcome, Policy, Reason
+from aaa.engine.terms import Policy, Reason
 from tests.support.world import World
 
 

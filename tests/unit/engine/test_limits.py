@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import Begin, Denial, End, Grant, Identity, LineRequest, Policy, Reason
+from aaa.engine.answers import Denial, Grant
+from aaa.engine.commands import Begin, End, Identity, LineRequest
+from aaa.engine.terms import Policy, Reason
 from tests.support.world import VOICE, World, told
 
 

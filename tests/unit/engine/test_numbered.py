@@ -4,24 +4,9 @@ Clients that number their requests (Diameter): repeats move nothing, whatever th
 
 from __future__ import annotations
 
-from aaa.engine.model import (
-    Ack,
-    Begin,
-    ChargeKey,
-    Delta,
-    Denial,
-    End,
-    Expire,
-    Grant,
-    Identity,
-    LineDenial,
-    LineRequest,
-    Outcome,
-    Policy,
-    Reason,
-    State,
-    Update,
-)
+from aaa.engine.answers import Ack, Denial, Grant, LineDenial, Outcome
+from aaa.engine.commands import Begin, Delta, End, Expire, Identity, LineRequest, Update
+from aaa.engine.terms import ChargeKey, Policy, Reason, State
 from tests.support.tariffs import flat
 from tests.support.world import VOICE, World, micro, told
 

@@ -8,23 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import (
-    SECOND_US,
-    Ack,
-    Begin,
-    Denial,
-    End,
-    Grant,
-    Identity,
-    LineGrant,
-    LineRequest,
-    Outcome,
-    Policy,
-    Reason,
-    State,
-    Total,
-    Update,
-)
+from aaa.engine.answers import Ack, Denial, Grant, LineGrant, Outcome
+from aaa.engine.commands import Begin, End, Identity, LineRequest, Total, Update
+from aaa.engine.terms import SECOND_US, Policy, Reason, State
 from tests.support.tariffs import flat
 from tests.support.world import EPOCH_US, VOICE, Delta, World, micro, told
 

@@ -11,21 +11,9 @@ from collections import Counter
 
 import pytest
 
-from aaa.engine.model import (
-    SECOND_US,
-    Action,
-    Answer,
-    Begin,
-    ChargeKey,
-    Denial,
-    Event,
-    Grant,
-    Identity,
-    LineDenial,
-    LineRequest,
-    Policy,
-    Reason,
-)
+from aaa.engine.answers import Answer, Denial, Grant, LineDenial
+from aaa.engine.commands import Action, Begin, Event, Identity, LineRequest
+from aaa.engine.terms import SECOND_US, ChargeKey, Policy, Reason
 from tests.support.tariffs import flat
 from tests.support.world import VOICE, World, told
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from aaa.engine.model import Ack, Adjust, Answer, Begin, Denial, Grant, Outcome, Policy, Reason
+from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
+from aaa.engine.commands import Adjust, Begin
+from aaa.engine.terms import Policy, Reason
 from aaa.errors import ConfigError
 from aaa.node.journal import Journal, Record
 from aaa.node.node import ChargingNode

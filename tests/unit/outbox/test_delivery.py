@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from aaa.keys import Keys
 from aaa.outbox.courier import BATCH_MOST, LEASE_US, REFUSALS_MAX, Courier
 from aaa.outbox.sinks import Delivered, Event, FileSink, WebhookSink, webhook_key

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, func, insert, select, update
 
 from aaa.config.clients import NasTable
-from aaa.engine.model import Adjust
+from aaa.engine.commands import Adjust
 from aaa.keys import Keys
 from aaa.provision import ApplyFile, ApplyRefused, Result, parse_apply, write
 from aaa.provision.credentials import sealed_nas, unsealed_nas

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import Policy
+from aaa.engine.terms import Policy
 from aaa.errors import ConfigError
 from aaa.radius.clients import ADDRESSES_MAX, Clients, nas_from
 from aaa.radius.profiles.shipped import SHIPPED, own

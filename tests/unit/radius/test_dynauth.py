@@ -8,7 +8,8 @@ import struct
 
 import pytest
 
-from aaa.engine.model import ChargeKey, Denial, Grant, LineGrant, Reason
+from aaa.engine.answers import Denial, Grant, LineGrant
+from aaa.engine.terms import ChargeKey, Reason
 from aaa.radius import attributes as a
 from aaa.radius import packet as p
 from aaa.radius.clients import nas_from

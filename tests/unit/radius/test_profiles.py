@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import ChargeKey, Denial, Grant, Identity, LineDenial, LineGrant, Reason, Total
+from aaa.engine.answers import Denial, Grant, LineDenial, LineGrant
+from aaa.engine.commands import Identity, Total
+from aaa.engine.terms import ChargeKey, Reason
 from aaa.radius import attributes as a
 from aaa.radius.profiles import access, accounting, answers
 from aaa.radius.profiles.shipped import SHIPPED

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from aaa.engine.model import Ack, Begin, Denial, Outcome, Reason
+from aaa.engine.answers import Ack, Denial, Outcome
+from aaa.engine.commands import Begin
+from aaa.engine.terms import Reason
 from aaa.radius import attributes as a
 from aaa.radius import checks
 from aaa.radius import packet as p
