@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.cca import ACTIONS, Asked, Line
@@ -172,7 +174,7 @@ def command(asked: Asked, peer: Peer, service: str, key: str, now: int, has_paye
         )
     begin = Begin(
         key,
-        identity._replace(digest=f"{ccr.digest}:{ccr.message.end_to_end:08x}"),
+        replace(identity, digest=f"{ccr.digest}:{ccr.message.end_to_end:08x}"),
         peer.policy,
         lines,
         ccr.origin_host,

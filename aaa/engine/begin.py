@@ -7,6 +7,8 @@ content settles the old session first, which the node does by expiring it and be
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Denial, Grant, LineDenial, LineGrant
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision
 from aaa.engine.commands import Begin, Event, LineRequest
@@ -131,7 +133,7 @@ def _with_share(account: Account, parts: int, now: int) -> Account:
     available = spendable_micro(account, now)
     if available is None or available <= 0:
         return account
-    return account._replace(reserved_micro=account.reserved_micro + available - available // parts)
+    return replace(account, reserved_micro=account.reserved_micro + available - available // parts)
 
 
 def beyond(
@@ -151,7 +153,7 @@ def beyond(
     """
     if not request.splits:
         return lines, None
-    leg = line_of(lines, request._replace(at_us=switch_us))
+    leg = line_of(lines, replace(request, at_us=switch_us))
     fresh, told = refill(left, leg or opened_in(line.head, switch_us), request, policy, 1, 0, now)
     if isinstance(told, LineDenial):
         return lines, told
@@ -183,7 +185,7 @@ def line_head(
     if plan is None and request.is_open:
         plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, "", now)
         if plan is not None:
-            key = key._replace(unit=plan.unit)
+            key = replace(key, unit=plan.unit)
     if plan is None:
         return Reason.UNKNOWN_DESTINATION
     refusal = refused_destination(account, plan)

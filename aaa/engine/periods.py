@@ -9,6 +9,8 @@ client gets a quota for either side of the change, and both are held in full: it
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import LineDenial, LineGrant
 from aaa.engine.commands import Delta, LineRequest
 from aaa.engine.model import Line, LineHead
@@ -26,7 +28,7 @@ def has_periods(head: LineHead) -> bool:
 
 def opened_in(head: LineHead, at_us: int) -> Line:
     """A leg for the period of an instant, which stays its anchor whenever its units are used."""
-    return Line(head._replace(anchor_auth_us=at_us), at_us)
+    return Line(replace(head, anchor_auth_us=at_us), at_us)
 
 
 def is_in(line: Line, at_us: int) -> bool:
@@ -50,8 +52,8 @@ def joined(
 ) -> tuple[LineGrant | LineDenial, ...]:
     """What to tell of a quota and of the one behind the change; without that one, its validity ends there."""
     if isinstance(after, LineGrant):
-        return told._replace(switch_us=switch_us), after
-    return (told._replace(validity_s=max(1, min(told.validity_s, (switch_us - now) // SECOND_US))),)
+        return replace(told, switch_us=switch_us), after
+    return (replace(told, validity_s=max(1, min(told.validity_s, (switch_us - now) // SECOND_US))),)
 
 
 def placed(
@@ -73,7 +75,7 @@ def placed(
         if request.usage is not None:
             found += _by_leg(legs, request, event_us)
         if request.wants_quota:
-            found.append(request._replace(usage=None, at_us=now))
+            found.append(replace(request, usage=None, at_us=now))
     return tuple(found)
 
 
@@ -87,9 +89,9 @@ def _by_leg(legs: list[Line], request: LineRequest, event_us: int) -> list[LineR
     if place is not None:
         used[place] += rest
     reports = [
-        request._replace(usage=Delta(units), wants_quota=False, at_us=leg.anchor_use_us or leg.head.anchor_auth_us)
+        replace(request, usage=Delta(units), wants_quota=False, at_us=leg.anchor_use_us or leg.head.anchor_auth_us)
         for leg, units in zip(legs, used, strict=True)
     ]
     if place is None and rest:
-        reports.append(request._replace(usage=Delta(rest), wants_quota=False, at_us=event_us))
+        reports.append(replace(request, usage=Delta(rest), wants_quota=False, at_us=event_us))
     return reports

@@ -11,6 +11,8 @@ window that was charged: a refund makes no room in a later one.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.model import Account, Window
 from aaa.engine.terms import SECOND_US, Reason
 
@@ -91,6 +93,6 @@ def _current(account: Account, kind: str, now: int) -> Window:
 
 def _with(account: Account, kind: str, amount: int, now: int) -> Account:
     window = _current(account, kind, now)
-    grown = window._replace(amount=max(0, window.amount + amount))
+    grown = replace(window, amount=max(0, window.amount + amount))
     others = tuple(other for other in account.windows if other.kind != kind)
-    return account._replace(windows=(*others, grown))
+    return replace(account, windows=(*others, grown))

@@ -261,7 +261,9 @@ class ChargingNode:
         """A request whose decision raised is refused; what else is staged on its account is decided again."""
         self.on_error(error)
         session = self.cache.find(names_of(request.command))
-        numbers = {number for number in (request.account_id, session and session.head.account_id) if number is not None}
+        numbers = set() if request.account_id is None else {request.account_id}
+        if session is not None:
+            numbers.add(session.head.account_id)
         for stage in [stage for stage in self.desk.batch.values() if request in stage.requests]:
             stage.requests.remove(request)
             numbers.add(stage.account_id)

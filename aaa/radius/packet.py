@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import struct
 from hmac import compare_digest
-from typing import NamedTuple
 
 from aaa.errors import AaaError
 from aaa.radius.attributes import MESSAGE_AUTHENTICATOR, PROXY_STATE, VENDOR_SPECIFIC, Attributes
+from aaa.value import Value
 
 ACCESS_REQUEST, ACCESS_ACCEPT, ACCESS_REJECT = 1, 2, 3
 ACCOUNTING_REQUEST, ACCOUNTING_RESPONSE = 4, 5
@@ -81,7 +81,7 @@ class Secret:
         return outer.digest()
 
 
-class Packet(NamedTuple):
+class Packet(Value, frozen=True):
     """
     A decoded packet: header, raw attributes, and where its Message-Authenticator is.
 
