@@ -95,7 +95,8 @@ def reported(
         held = line.reserved_micro + posted
         if used <= granted:  # a hold never rises inside a grant, and covers whatever is inside it
             charge = min(charge, held)
-            held = max(charge, min(held, 0 if plan is None else price(plan, anchor, granted, parts)))
+            if not line.anchor_use_us and plan is not None:  # from now on one anchor counts, no longer the dearest
+                held = max(charge, min(held, price(plan, anchor, granted, parts)))
         else:
             held = max(held, charge)
             granted = used
@@ -152,14 +153,17 @@ def refill(
     """
     head = line.head
     plan = head.plan
-    known = max(line.used, used_bound)
-    is_time = head.key.unit == "seconds"
+    unit = head.key.unit
+    known = line.used if line.used > used_bound else used_bound
+    is_time = unit == "seconds"
     cap = _cap(account, line, policy)
     if plan is None or plan.is_free:
         total = max(cap, line.granted)
         free = replace(line, granted=total)
         return free, _told(free, known, policy, is_free=True)
-    earliest, latest = window_of(line, policy)
+    earliest = latest = line.anchor_use_us
+    if not earliest:
+        earliest, latest = window_of(line, policy)
     funds = _funds(account, line, now)
     buckets = _eligible(account, head.key) if account.buckets else ()
     planned = line.parts
@@ -173,15 +177,17 @@ def refill(
     )
     if policy.quantum == "fixed" and is_time:
         units = policy.quantum_fixed
+    elif policy.quantum == "whole":
+        units = most - known
     else:
         units = _quantum(account, line, policy, buckets, planned, sharers, known, most - known, funds)
     total = min(align(plan, earliest, known + max(units, 1), planned), most)
     if request.requested:
         total = min(total, known + request.requested)
-    if head.key.unit == MONEY_UNIT and total < known + (request.requested or 1):
+    if unit == MONEY_UNIT and total < known + (request.requested or 1):
         total = known  # an amount is granted whole or not at all
-    if is_time:
-        total = max(total, line.granted)
+    if is_time and total < line.granted:
+        total = line.granted
     if total <= known:
         return replace(line, is_final=True), LineDenial(
             head.key, _why_nothing(account, line, policy, now), charged(line)
@@ -246,15 +252,16 @@ def _cap(account: Account, line: Line, policy: Policy) -> int:
     if line.head.key.unit != "seconds":
         return UNBOUNDED
     cap = policy.session_cap_s
-    if account.profile.limits.call_seconds is not None:
-        cap = min(cap, account.profile.limits.call_seconds)
+    most = account.profile.limits.call_seconds
+    if most is not None and most < cap:
+        cap = most
     return max(0, cap - line.head.offset)
 
 
 def _funds(account: Account, line: Line, now: int) -> int | None:
     """The price this line may have in all: what may be spent and what it holds and has paid itself (S6)."""
     available = spendable_micro(account, now)
-    funds = None if available is None else available + line.held_micro
+    funds = None if available is None else available + line.reserved_micro + line.posted_micro
     most = account.profile.limits.call_amount_micro
     if most is None:
         return funds
@@ -294,14 +301,15 @@ def _why_nothing(account: Account, line: Line, policy: Policy, now: int) -> Reas
 
 def _told(line: Line, known: int, policy: Policy, is_free: bool = False) -> LineGrant:
     """What the client is told of a line: from now or from the start of the session (S6)."""
-    rest = line.granted - known
-    told = rest if policy.from_now else line.head.offset + line.granted
-    if line.is_final and policy.final_margin_s and line.head.key.unit == "seconds":
+    key, granted, is_final = line.head.key, line.granted, line.is_final
+    rest = granted - known
+    told = rest if policy.from_now else line.head.offset + granted
+    if is_final and policy.final_margin_s and key.unit == "seconds":
         told = max(1, told - policy.final_margin_s)
     validity = 0
     if policy.tells_validity:
-        validity = max(policy.validity_s, rest) if line.head.key.unit == "seconds" else policy.validity_s
-    return LineGrant(line.head.key, told, line.granted, validity, line.is_final, is_free, charged(line))
+        validity = max(policy.validity_s, rest) if key.unit == "seconds" else policy.validity_s
+    return LineGrant(key, told, granted, validity, is_final, is_free, line.accrued_micro + line.posted_micro)
 
 
 def closed(line: Line, buckets: tuple[Bucket, ...], units: int, is_live: bool) -> tuple[Line, int]:

@@ -10,7 +10,7 @@ was staged on it.
 from __future__ import annotations
 
 from aaa.engine.answers import Answer
-from aaa.engine.terms import ChargeKey, Limits, Policy, State
+from aaa.engine.terms import NO_LIMITS, ChargeKey, Limits, Policy, State
 from aaa.value import Value
 from rating.funding import Bucket, Parts
 from rating.plan import RatePlan
@@ -27,7 +27,7 @@ class Profile(Value, frozen=True):
     credit_limit_micro: int | None = 0  # None: unlimited (post-paid)
     valid_from_us: int | None = None
     valid_until_us: int | None = None
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
 
 class Window(Value, frozen=True):
@@ -177,8 +177,14 @@ class Session(Value, frozen=True):
 
     @property
     def reserved_micro(self) -> int:
-        return sum([line.reserved_micro for line in self.lines])
+        total = 0
+        for line in self.lines:
+            total += line.reserved_micro
+        return total
 
     @property
     def accrued_micro(self) -> int:
-        return sum([line.accrued_micro for line in self.lines])
+        total = 0
+        for line in self.lines:
+            total += line.accrued_micro
+        return total

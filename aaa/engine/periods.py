@@ -20,9 +20,10 @@ from aaa.engine.terms import SECOND_US, Policy
 
 def has_periods(head: LineHead) -> bool:
     """Whether the price of a line depends on when its units are used, though it does not count time."""
-    plan = head.plan
-    if plan is None or head.key.unit in ("seconds", MONEY):
+    unit = head.key.unit
+    if unit in ("seconds", MONEY) or head.plan is None:
         return False
+    plan = head.plan
     return plan.pricing.only is None and plan.pricing.timetable is not None
 
 
@@ -64,7 +65,10 @@ def placed(
 
     Every leg of a line that is reported on reports, if only nothing: its unused quota is given back.
     """
-    if not any(has_periods(line.head) for line in lines):
+    for line in lines:
+        if has_periods(line.head):
+            break
+    else:
         return requests
     found: list[LineRequest] = []
     for request in requests:

@@ -117,3 +117,7 @@ class Limits:
     spend_per_hour_micro: int | None = None
     spend_per_day_micro: int | None = None
     calls_per_second: int | None = None
+
+
+NO_LIMITS = Limits()
+"""What most accounts have: this very object, so that nothing has to be asked of it."""

@@ -49,7 +49,7 @@ def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tar
     lines, told, notices = _updated(
         account, session, command.lines, command.policy, tariffs, command.event_us or now, 0, now
     )
-    if not any(isinstance(line, LineGrant) for line in told):
+    if not any([isinstance(line, LineGrant) for line in told]):
         return NOTHING, denial(account, first_reason(told), session.head.id)
     state = State.OPEN if command.early_start_us or any(line.used for line in lines) else session.state
     return _granted(accounts, session, lines, told, command, state, notices, now)
@@ -75,7 +75,7 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     is_numbered = command.identity.order is not None
     requests = command.lines
     refused: Told = ()
-    if session.cause and any(request.wants_quota for request in requests):
+    if session.cause and any([request.wants_quota for request in requests]):
         if not is_numbered:
             return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
         # What such a client used since its last report is told only once: take it, but grant nothing more.
@@ -86,7 +86,7 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     )
     told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
-    if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):
+    if told and (is_numbered or any([isinstance(line, LineGrant) for line in told])):
         if answered_us != session.answered_us or started_us != session.started_us:
             session = replace(session, answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
@@ -186,7 +186,7 @@ def _updated(
             told.append(line_told)
         lines = replaced(lines, line, fresh)
         if request.wants_quota and isinstance(line_told, LineGrant):
-            switch_us = change_us(fresh, policy, now)
+            switch_us = change_us(fresh, policy, now) if policy.tells_validity else 0
             if switch_us:
                 left = moved(account, session.lines, lines)
                 lines, after = beyond(left, lines, fresh, request, policy, switch_us, now)

@@ -116,7 +116,7 @@ class AccountingFlow:
                 self._service.flush_later()
                 return
         self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
-        if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, Grant | Denial):
+        if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, (Grant, Denial)):
             self._service.limits.after_report(request, command, answer)
 
     def _restarted(self, request: Request, is_durable: bool) -> None:
