@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ NOUNS = {
     "trace": "Decoded packets and messages of one subscriber in the log.",
     "voucher": "Vouchers: PINs that top accounts up.",
 }
+
+COMPLETION = "_AAACTL_COMPLETE"  # set by the script that a shell sources; see docs/how-to/complete-commands.md
 
 
 @dataclass
@@ -138,6 +141,11 @@ def verb(group: click.Group, name: str = "", **settings: Any) -> Callable[[Calla
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    instruction = os.environ.get(COMPLETION)
+    if instruction:
+        from click.shell_completion import shell_complete  # noqa: PLC0415 - for shells only
+
+        return shell_complete(root, {}, "aaactl", COMPLETION, instruction)
     given = sys.argv[1:] if arguments is None else arguments
     options = Options()
     try:

@@ -174,7 +174,7 @@ cdr_file = Table(
     Column("node", Text, nullable=False),  # who writes it, into its own directory
     Column("name", Text, nullable=False),
     Column("records", Integer, nullable=False),
-    Column("digest", Text, nullable=False, server_default=""),  # SHA-256 of the closed file; "": not closed yet
+    Column("digest", Text, nullable=False, server_default=""),  # SHA-256 of what it holds; "": not written yet
     Column("created_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger),
 )

@@ -39,7 +39,7 @@ def _list(options: Options, limit: int | None, **query: object) -> None:
 
 @verb(command, "list")
 @click.option("--account", metavar="ID", default="")
-@click.option("--since", metavar="TIME", default="", help="Ended at or after.")
+@click.option("--since", metavar="TIME", default="", help="Ended at or after; a date is its midnight UTC.")
 @click.option("--until", metavar="TIME", default="", help="Ended before.")
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, account: str, since: str, until: str, limit: int | None) -> None:
@@ -70,7 +70,7 @@ def files(options: Options, limit: int | None) -> None:
 @verb(command)
 @click.option("--version", type=int, required=True, help="Of the tariff that charged them; see `tariff list`.")
 @click.option("--account", metavar="ID", default="")
-@click.option("--since", metavar="TIME", default="", help="Ended at or after.")
+@click.option("--since", metavar="TIME", default="", help="Ended at or after; a date is its midnight UTC.")
 @click.option("--until", metavar="TIME", default="", help="Ended before.")
 @click.option("--post", is_flag=True, help="Correct the accounts by the differences; demands --reason.")
 @click.option("--reason", metavar="TEXT", default="")

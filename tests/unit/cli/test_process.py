@@ -66,6 +66,18 @@ def test_the_socket_comes_from_the_environment(tmp_path):
     assert str(tmp_path / "elsewhere") in ran.err
 
 
+def test_the_shell_completes_nouns_verbs_and_options():
+    """What the sourced script asks, as bash does at a press of Tab."""
+    script = separately(_AAACTL_COMPLETE="bash_source")
+    asked = {
+        words: separately(_AAACTL_COMPLETE="bash_complete", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1))
+        for words in ("aaactl ses", "aaactl session ki", "aaactl session list --st")
+    }
+
+    assert (0, True) == (script.code, "_AAACTL_COMPLETE=bash_complete" in script.out)
+    assert ["plain,session\n", "plain,kill\n", "plain,--state\n"] == [each.out for each in asked.values()]
+
+
 @pytest.fixture
 def config(tmp_path):
     Keys.create(tmp_path / "key")
