@@ -23,8 +23,9 @@ from aaa.diameter.cca import result_in
 from aaa.diameter.listen import endpoint
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Identity, Opened, PeerMachine, Requested, State, Timers
 from aaa.diameter.peers import Peer, Peers
-from aaa.diameter.service import OTHER, DiameterService, InOrder
+from aaa.diameter.service import OTHER, DiameterService
 from aaa.diameter.text import COMMANDS
+from aaa.diameter.turns import InOrder
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
@@ -148,15 +149,15 @@ class DiameterServer:
 
     def abort(self, key: str) -> bool:
         """Ask the client of a session to end it (ASR)."""
-        return self.service.abort(key)
+        return self.service.links.abort(key)
 
     def reauthorize(self, key: str) -> bool:
         """Ask the client of a session to report and ask anew (RAR)."""
-        return self.service.reauthorize(key)
+        return self.service.links.reauthorize(key)
 
     def replenished(self, account_id: int) -> list[str]:
         """Ask the clients of an account's sessions that had come to the end of its money (RAR); returns which."""
-        return self.service.replenished(account_id)
+        return self.service.links.replenished(account_id)
 
     def arrived(self) -> None:
         """Something was taken: have it committed once this turn of the reactor has read everything."""
@@ -269,7 +270,7 @@ class Connection(Protocol):
     def connectionLost(self, reason: Any = None) -> None:
         self.machine.lost()
         self._server.connections.discard(self)
-        self._server.service.forget(self)
+        self._server.service.links.forget(self)
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
         self._happened()
@@ -304,10 +305,11 @@ class Connection(Protocol):
 
     def _happened(self) -> None:
         """Act on what the machine has seen."""
+        now = self._now()
         server, service = self._server, self._server.service
         for event in self.machine.events():
             if isinstance(event, Requested):
-                service.handle(event.message, self, len(self.answers), self.answers.slot())
+                service.handle(event.data, self, self.answers, now)
                 server.arrived()
             elif isinstance(event, Opened):
                 server.counters["connections", event.origin_host, "opened"] += 1
