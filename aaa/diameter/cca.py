@@ -15,7 +15,7 @@ from functools import lru_cache
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask
-from aaa.diameter.codec import ERROR, HEADER, HEADER_SIZE, MANDATORY, PROXIABLE, Invalid, Message
+from aaa.diameter.codec import ERROR, HEADER, HEADER_SIZE, MANDATORY, PROXIABLE, VENDOR_FLAG, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peer import Identity
 from aaa.diameter.plan import Asked, Line
@@ -51,7 +51,9 @@ _OF_SERVICES = frozenset((codec.END_USER_SERVICE_DENIED, codec.CREDIT_LIMIT_REAC
 _APPLICATION = codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL)
 _FAILOVER = codec.u32(n.CC_SESSION_FAILOVER, 1)  # state is in the store, which other nodes share
 _CODES = {code: codec.u32(n.RESULT_CODE, code) for code in (2001, 4010, 4011, 4012, 5030, 5031)}
-_NUMBER = struct.Struct(">III")
+_M = MANDATORY << 24  # beside the length of an AVP
+_HEAD = struct.Struct(">II")
+_TRIPLE = struct.Struct(">III")
 _REMAINING_BALANCE = n.REMAINING_BALANCE & 0xFFFFFFFF
 _REFUND_INFORMATION = n.REFUND_INFORMATION & 0xFFFFFFFF
 
@@ -213,8 +215,8 @@ def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, curre
         return b""
     unit = given.key.unit  # another than was thought of when the client left it open
     code = line.code if UNIT_OF[line.code] == unit else USUAL_AVP[unit]
-    written = granted(code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
-    return written + terms.of_quota(given.key.unit, given.told, given.is_final)
+    written = granted(code, given.told, currency, change) + _TRIPLE.pack(n.VALIDITY_TIME, _M | 12, given.validity_s)
+    return written + terms.of_quota(unit, given.told, given.is_final)
 
 
 def _around_change(
@@ -228,16 +230,19 @@ def _around_change(
 
 
 def _mscc(ask: Ask, inner: bytes, code: int) -> bytes:
-    result = _CODES.get(code) or codec.u32(n.RESULT_CODE, code)
-    return codec.avp(n.MULTIPLE_SERVICES_CREDIT_CONTROL, inner + ask.echo + result)
+    payload = inner + ask.echo + (_CODES.get(code) or codec.u32(n.RESULT_CODE, code))
+    return _HEAD.pack(n.MULTIPLE_SERVICES_CREDIT_CONTROL, _M | len(payload) + 8) + payload
 
 
 def _cost(micro: int, currency: str) -> bytes:
-    return codec.avp(n.COST_INFORMATION, money(micro, currency))
+    payload = money(micro, currency)
+    return _HEAD.pack(n.COST_INFORMATION, _M | len(payload) + 8) + payload
 
 
 def _remaining(micro: int, currency: str) -> bytes:
-    return codec.avp(_REMAINING_BALANCE, money(micro, currency), 0, VENDOR_3GPP)
+    payload = money(micro, currency)
+    size = VENDOR_FLAG << 24 | len(payload) + 12
+    return _TRIPLE.pack(_REMAINING_BALANCE, size, VENDOR_3GPP) + payload
 
 
 def _unrated(asked: Asked, reason: Reason) -> bytes:
@@ -258,7 +263,7 @@ def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]
     body = [
         codec.avp(n.SESSION_ID, ccr.session_id.encode()),
         _head(identity, kind, code),
-        _NUMBER.pack(n.CC_REQUEST_NUMBER, MANDATORY << 24 | 12, ccr.number),
+        _TRIPLE.pack(n.CC_REQUEST_NUMBER, _M | 12, ccr.number),
     ]
     if form.sub_session is not None:
         body.append(codec.u64(n.CC_SUB_SESSION_ID, form.sub_session))

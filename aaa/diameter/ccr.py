@@ -103,10 +103,6 @@ class Ccr(NamedTuple):
     proxies: bytes  # every Proxy-Info, encoded
 
     @property
-    def is_retransmitted(self) -> bool:
-        return bool(self.flags & codec.RETRANSMITTED)
-
-    @property
     def message(self) -> Message:
         """The request once more, AVP by AVP: for what is answered rarely."""
         return codec.decode(self.data)

@@ -21,6 +21,7 @@ VENDOR_FLAG, MANDATORY = 0x80, 0x40
 _VENDOR_BIT = VENDOR_FLAG << 24
 AVPS_MAX = 4096
 _AVP = struct.Struct(">II")
+_VENDOR_AVP = struct.Struct(">III")
 _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 _U64 = struct.Struct(">Q")
@@ -190,11 +191,12 @@ def missing(key: int) -> Invalid:
 
 def avp(code: int, payload: bytes, flags: int = MANDATORY, vendor: int = 0) -> bytes:
     """Write one AVP with its padding."""
+    size = len(payload)
     if vendor:
-        head = struct.pack(">III", code, (flags | VENDOR_FLAG) << 24 | len(payload) + 12, vendor)
+        head = _VENDOR_AVP.pack(code, (flags | VENDOR_FLAG) << 24 | size + 12, vendor)
     else:
-        head = _AVP.pack(code, flags << 24 | len(payload) + 8)
-    return head + payload + _PADS[len(payload) & 3]
+        head = _AVP.pack(code, flags << 24 | size + 8)
+    return head + payload + _PADS[size & 3] if size & 3 else head + payload
 
 
 def wrapped(outer: Avp, inner: Avp) -> bytes:

@@ -106,12 +106,15 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
     ccr, plan, _ = asked
     form, kind = ccr.form, ccr.form.kind
     event_us = ccr.event_us if now - EARLY_US <= ccr.event_us <= now + AHEAD_US else 0
-    lines = tuple([_request(line, ccr, plan) for line in plan.lines])
-    identity = Identity(str(ccr.number), ccr.digest, ccr.number, ccr.is_retransmitted)
+    if len(plan.lines) == 1:
+        lines: tuple[LineRequest, ...] = (_request(plan.lines[0], ccr, plan),)
+    else:
+        lines = tuple([_request(line, ccr, plan) for line in plan.lines])
+    identity = Identity(str(ccr.number), ccr.digest, ccr.number, bool(ccr.flags & codec.RETRANSMITTED))
     if kind == UPDATE:
-        return Update(key, identity, lines, form.origin_host, event_us=event_us)
+        return Update(key, identity, lines, form.origin_host, (), event_us)
     if kind == TERMINATION and not has_payer:
-        return End(key, identity, lines, form.origin_host, event_us=event_us)
+        return End(key, identity, lines, form.origin_host, (), event_us)
     numbers, policy = plan.peer.numbers, plan.peer.policy
     caller = _normalised(ccr.calling, numbers) if ccr.calling else ""
     payer = ccr.identities[0][1] if ccr.identities else ""

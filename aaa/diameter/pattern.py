@@ -28,10 +28,12 @@ from aaa.diameter.codec import ERROR, HEADER_SIZE, REQUEST, Avp
 from aaa.diameter.dictionary import FIXED_SIZES
 from aaa.diameter.units import most_units, time_of
 
-KEYS_MAX = 2_048
-PATTERNS_MAX = 8  # of requests with the same length and the same length of the Session-Id
+KEYS_MAX = 4_096
+PATTERNS_MAX = 8  # of one key
+HOST_MAX = 128  # octets of a host's name that tell clients apart
 MISSES_BEFORE = 2  # a template that comes once is not worth a pattern
 _LEAD = struct.Struct(">I16xQ")
+_SHORTEST = HEADER_SIZE + 8
 _DECIDING = frozenset(
     (
         n.ORIGIN_HOST,
@@ -54,7 +56,8 @@ _DECIDING = frozenset(
 """AVPs whose content decides how a request is read or who may send it."""
 _IRREGULAR = frozenset((n.CC_SUB_SESSION_ID, n.REFUND_INFORMATION, n.CC_MONEY))
 """What comes rarely: requests with these are left to the full reader."""
-_Hole = tuple[int, str]
+
+_Key = tuple[int, int, bytes]
 
 
 class Pattern(NamedTuple):
@@ -213,18 +216,21 @@ def _proxy(one: Avp) -> tuple[bytes, int, int, bytes]:
 
 class Patterns:
     """
-    The patterns of a server's clients, found by the length of a request and of its first AVP; bounded.
+    The patterns of a server's clients; bounded.
+
+    They are found by the length of a request, that of its Session-Id, and how this begins: with the host that made
+    it (RFC 6733 8.8).  A bad key costs tries, never truth.
 
     What is read by a pattern was checked by whoever called `learn`: the octets that decided are the same.
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[int, int], list[Pattern]] = {}
-        self._missed: dict[tuple[int, int], int] = {}
+        self._found: dict[_Key, list[Pattern]] = {}
+        self._missed: dict[_Key, int] = {}
 
     def read(self, data: bytes) -> Ccr | None:
         """A request that is written like one that was learnt, as the full reader would read it, or None."""
-        found = self._found.get(_LEAD.unpack_from(data)) if len(data) > HEADER_SIZE + 8 else None
+        found = self._found.get(_key(data)) if len(data) >= _SHORTEST else None
         if found is None:
             return None
         for place, pattern in enumerate(found):
@@ -237,21 +243,27 @@ class Patterns:
 
     def learn(self, data: bytes, reading: Reading) -> None:
         """Note a request that was read in full; when its like has come before, it gets a pattern."""
-        lead = _LEAD.unpack_from(data)
-        missed = self._missed.get(lead, 0) + 1
-        found = self._found.get(lead)
+        key = _key(data)
+        missed = self._missed.get(key, 0) + 1
+        found = self._found.get(key)
         if missed < MISSES_BEFORE << (len(found) if found else 0):  # what is never written alike is not learnt for ever
             if len(self._missed) >= KEYS_MAX:
                 self._missed.clear()
-            self._missed[lead] = missed
+            self._missed[key] = missed
             return
-        self._missed.pop(lead, None)
+        self._missed.pop(key, None)
         pattern = pattern_of(data, reading)
         if pattern is None:
             return
         if found is None:
             if len(self._found) >= KEYS_MAX:
                 del self._found[next(iter(self._found))]
-            found = self._found[lead] = []
+            found = self._found[key] = []
         del found[PATTERNS_MAX - 1 :]
         found.append(pattern)
+
+
+def _key(data: bytes) -> _Key:
+    size, first = _LEAD.unpack_from(data)
+    stop = data.find(b";", _SHORTEST, _SHORTEST + HOST_MAX)
+    return size, first, data[_SHORTEST:stop] if stop > 0 else b""

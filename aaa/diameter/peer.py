@@ -162,6 +162,11 @@ class PeerMachine:
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
 
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether there is something to send, or to close once everything is sent."""
+        return bool(self._out) or self.state is not State.OPEN
+
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
         events, self._events = self._events, []

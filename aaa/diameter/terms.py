@@ -43,7 +43,7 @@ class Terms(NamedTuple):
         """What stands beside granted units: when they lapse, when to ask for more; nothing earlier than half used."""
         if is_final:
             return self.final
-        threshold = {"seconds": self.threshold_s, "octets": self.threshold_octets}.get(unit)
+        threshold = self.threshold_s if unit == "seconds" else self.threshold_octets if unit == "octets" else None
         if threshold is None or threshold * 2 > told:
             return self.holding
         key = n.TIME_QUOTA_THRESHOLD if unit == "seconds" else n.VOLUME_QUOTA_THRESHOLD

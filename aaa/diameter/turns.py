@@ -65,23 +65,16 @@ class Turn:
     `ccr`, `asked`, `name` and `key` are set as far as it got: a request that was not understood has none.
     """
 
-    __slots__ = (
-        "asked",
-        "ccr",
-        "data",
-        "is_found",
-        "is_report",
-        "key",
-        "link",
-        "name",
-        "order",
-        "payer",
-        "request",
-        "reuses",
-        "since_us",
-        "taker",
-        "traced",
-    )
+    data: bytes | None = None  # the answer
+    ccr: Ccr | None = None
+    asked: Asked | None = None
+    name = ""  # how its client calls the session
+    key = ""  # and under which name it is in use
+    payer: Subscriber | None = None
+    is_report = False  # it goes to a session that is known, whoever pays for that
+    is_found = False  # who pays was looked up
+    reuses = 0  # how many sessions of its name were over
+    traced = ""
 
     def __init__(self, taker: Taker, link: Link, request: bytes, since_us: int, order: InOrder) -> None:
         self.taker = taker
@@ -89,16 +82,6 @@ class Turn:
         self.request = request
         self.since_us = since_us
         self.order = order
-        self.data: bytes | None = None  # the answer
-        self.ccr: Ccr | None = None
-        self.asked: Asked | None = None
-        self.name = ""  # how its client calls the session
-        self.key = ""  # and under which name it is in use
-        self.payer: Subscriber | None = None
-        self.is_report = False  # it goes to a session that is known, whoever pays for that
-        self.is_found = False  # who pays was looked up
-        self.reuses = 0  # how many sessions of its name were over
-        self.traced = ""
 
     def found(self, payer: Subscriber | None) -> None:
         """Who pays is known now, or that nobody does."""

@@ -6,6 +6,7 @@ A unit is named by the AVP a peer counts in; the engine knows seconds, octets, e
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -38,6 +39,12 @@ CURRENCIES = {
     "ILS": 376, "EGP": 818, "PKR": 586, "BDT": 50, "ARS": 32, "CLP": 152, "COP": 170, "PEN": 604, "ISK": 352,
 }  # fmt: skip
 """ISO 4217 numeric codes; amounts in another currency are told without one."""
+
+# AVPs that are written together with their groups; what stands beside a code is M and the length.
+_M = codec.MANDATORY << 24
+_TIME = struct.Struct(">IIIII")
+_COUNTED = struct.Struct(">IIIIQ")
+_MONEY = struct.Struct(">IIIIqIIiIII")
 
 
 class Amount(NamedTuple):
@@ -122,8 +129,12 @@ def granted(code: int, units: int, currency: str, switch: bytes = b"") -> bytes:
     if code == n.CC_MONEY:
         inner = codec.avp(n.CC_MONEY, money(units, currency))
     elif code == n.CC_TIME:
+        if not switch:
+            return _TIME.pack(n.GRANTED_SERVICE_UNIT, _M | 20, n.CC_TIME, _M | 12, min(units, 0xFFFFFFFF))
         inner = codec.u32(code, min(units, 0xFFFFFFFF))
     else:
+        if not switch:
+            return _COUNTED.pack(n.GRANTED_SERVICE_UNIT, _M | 24, code, _M | 16, units)
         inner = codec.u64(code, units)
     return codec.avp(n.GRANTED_SERVICE_UNIT, switch + inner)
 
@@ -148,6 +159,11 @@ def money(micro: int, currency: str) -> bytes:
     while micro % 10 == 0 and exponent < 0:
         micro //= 10
         exponent += 1
-    value = codec.i64(n.VALUE_DIGITS, micro) + (codec.i32(n.EXPONENT, exponent) if exponent else b"")
     number = CURRENCIES.get(currency)
+    if exponent and number:
+        digits, power, iso = n.VALUE_DIGITS, n.EXPONENT, n.CURRENCY_CODE
+        return _MONEY.pack(
+            n.UNIT_VALUE, _M | 36, digits, _M | 16, micro, power, _M | 12, exponent, iso, _M | 12, number
+        )
+    value = codec.i64(n.VALUE_DIGITS, micro) + (codec.i32(n.EXPONENT, exponent) if exponent else b"")
     return codec.avp(n.UNIT_VALUE, value) + (codec.u32(n.CURRENCY_CODE, number) if number else b"")
