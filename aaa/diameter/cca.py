@@ -54,6 +54,8 @@ _CODES = {code: codec.u32(n.RESULT_CODE, code) for code in (2001, 4010, 4011, 40
 _M = MANDATORY << 24  # beside the length of an AVP
 _HEAD = struct.Struct(">II")
 _TRIPLE = struct.Struct(">III")
+_SESSION_ID = n.SESSION_ID.to_bytes(4, "big")
+_TEXTS = {code.to_bytes(4, "big"): str(code) for code in (codec.SUCCESS, *CODE_OF.values())}
 _REMAINING_BALANCE = n.REMAINING_BALANCE & 0xFFFFFFFF
 _REFUND_INFORMATION = n.REFUND_INFORMATION & 0xFFFFFFFF
 
@@ -297,10 +299,10 @@ def result_in(message: Message) -> int:
     return int.from_bytes(found.payload, "big") if found else 0
 
 
-def result_of(data: bytes) -> int:
-    """The Result-Code of an answer written here: its first AVP, or the second behind Session-Id."""
-    at = codec.HEADER_SIZE
-    if int.from_bytes(data[at : at + 4], "big") == n.SESSION_ID:
-        length = int.from_bytes(data[at + 5 : at + 8], "big")
-        at += length + (-length & 3)
-    return int.from_bytes(data[at + 8 : at + 12], "big")
+def result_of(data: bytes) -> str:
+    """The Result-Code of an answer written here, as text: its first AVP, or the second behind Session-Id."""
+    at = HEADER_SIZE
+    if data[at : at + 4] == _SESSION_ID:
+        at += int.from_bytes(data[at + 5 : at + 8], "big") + 3 & -4
+    code = data[at + 8 : at + 12]
+    return _TEXTS.get(code) or str(int.from_bytes(code, "big"))

@@ -38,6 +38,7 @@ from aaa.ops.histogram import Histogram
 WAITING_MAX = 4_096
 REUSES_MAX = 16
 OTHER = "other"
+CREDIT_CONTROL = COMMANDS[n.CREDIT_CONTROL]
 KINDS = ("", "initial", "update", "termination", "event")
 NEVER_REPORTED = 1 << 32  # beyond every CC-Request-Number
 
@@ -89,7 +90,7 @@ class DiameterService:
             if ccr is None:
                 self._read(turn)
             else:
-                self._count_in(turn, n.CREDIT_CONTROL)
+                self.counters["messages", link.origin_host, CREDIT_CONTROL, "in", ""] += 1
                 self._credit_control(turn, ccr)
         except Invalid as error:
             self._reply(turn, of_invalid(codec.decode(data), self.identity, error))
@@ -122,7 +123,7 @@ class DiameterService:
             Invalid: The first rule broken.
         """
         message = codec.decode(turn.request)
-        self._count_in(turn, message.command)
+        self.counters["messages", turn.link.origin_host, COMMANDS.get(message.command, OTHER), "in", ""] += 1
         self._checked(message)
         if message.command == n.SESSION_TERMINATION:
             self._end_session(turn, message)
@@ -288,16 +289,12 @@ class DiameterService:
 
     # -- counting ---------------------------------------------------------------------------------
 
-    def _count_in(self, turn: Turn, number: int) -> None:
-        self.counters["messages", turn.link.origin_host, COMMANDS.get(number, OTHER), "in", ""] += 1
-
     def _reply(self, turn: Turn, data: bytes) -> None:
         """Count an answer and send it when its turn has come."""
-        host = turn.link.origin_host
-        number = int.from_bytes(data[5:8], "big")
-        name = COMMANDS.get(number, OTHER)
-        self.counters["messages", host, name, "out", str(result_of(data))] += 1
-        kind = KINDS[turn.ccr.form.kind] if turn.ccr is not None else ""
+        host, ccr = turn.link.origin_host, turn.ccr
+        kind = KINDS[ccr.form.kind] if ccr is not None else ""
+        name = CREDIT_CONTROL if ccr is not None else COMMANDS.get(int.from_bytes(data[5:8], "big"), OTHER)
+        self.counters["messages", host, name, "out", result_of(data)] += 1
         self.durations[name, kind].observe((self.node.now_us() - turn.since_us) / SECOND_US)
         if turn.traced:
             self.traces.answer(turn.traced, host, data)
