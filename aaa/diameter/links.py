@@ -8,6 +8,7 @@ lead through relays, else over one of that host's own (RFC 6733 6.1.9, 8.5).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -58,13 +59,22 @@ class Links:
         """
         return self._ask(key, n.ABORT_SESSION, b"")
 
-    def reauthorize(self, key: str) -> bool:
-        """Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed."""
-        return self._ask(key, n.RE_AUTH, codec.u32(n.RE_AUTH_REQUEST_TYPE, 0))
+    def reauthorize(self, key: str, ended: Collection[int | None] = ()) -> bool:
+        """
+        Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed.
+
+        Args:
+            ended: The rating groups that want for it; a single one is named, else the whole session is asked.
+        """
+        extra = codec.u32(n.RE_AUTH_REQUEST_TYPE, 0)
+        group = next(iter(ended)) if len(ended) == 1 else None
+        if group is not None:
+            extra += codec.u32(n.RATING_GROUP, group)
+        return self._ask(key, n.RE_AUTH, extra)
 
     def replenished(self, account_id: int) -> list[str]:
         """An account got money: ask the clients of its sessions that were told of the end; returns whom."""
-        return [key for key in self.waiting.take(account_id) if self.reauthorize(key)]
+        return [key for key, ended in self.waiting.take(account_id) if self.reauthorize(key, ended)]
 
     def _ask(self, key: str, number: int, extra: bytes) -> bool:
         host, session_id, part = session_of(key)

@@ -8,7 +8,7 @@ connection is written once per turn.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,9 +143,9 @@ class DiameterServer:
         """Ask the client of a session to end it (ASR)."""
         return self.service.links.abort(key)
 
-    def reauthorize(self, key: str) -> bool:
-        """Ask the client of a session to report and ask anew (RAR)."""
-        return self.service.links.reauthorize(key)
+    def reauthorize(self, key: str, ended: Collection[int | None] = ()) -> bool:
+        """Ask the client of a session to report and ask anew (RAR), of one rating group if only that one `ended`."""
+        return self.service.links.reauthorize(key, ended)
 
     def replenished(self, account_id: int) -> list[str]:
         """Ask the clients of an account's sessions that had come to the end of its money (RAR); returns which."""
