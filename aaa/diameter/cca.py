@@ -218,7 +218,8 @@ def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, curre
     unit = given.key.unit  # another than was thought of when the client left it open
     code = line.code if UNIT_OF[line.code] == unit else USUAL_AVP[unit]
     written = granted(code, given.told, currency, change) + _TRIPLE.pack(n.VALIDITY_TIME, _M | 12, given.validity_s)
-    return written + terms.of_quota(unit, given.told, given.is_final)
+    written += terms.of_quota(unit, given.told, given.is_final)
+    return written + terms.triggers if asked.ccr.form.is_multiple else written
 
 
 def _around_change(

@@ -80,6 +80,7 @@ class Form:
     is_multiple: bool
     sub_session: int | None = None
     refunds: bytes = b""
+    direction: str = ""  # in or out, as the tariffs have it; empty when the client does not say
     plan: Any = field(default=None, compare=False, repr=False)
 
 
@@ -151,6 +152,7 @@ class Reading:
             self.is_multiple,
             codec.read_u64(first[n.CC_SUB_SESSION_ID]) if n.CC_SUB_SESSION_ID in first else None,
             first[n.REFUND_INFORMATION].payload if n.REFUND_INFORMATION in first else b"",
+            self.parties.direction,
         )
         content = [one.payload for one in self.digested]
         self.ccr = Ccr(

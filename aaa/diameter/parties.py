@@ -11,6 +11,8 @@ from aaa.diameter import names as n
 from aaa.diameter.codec import Avp, Invalid
 
 _IDENTITY_TYPES = {0: "e164", 1: "imsi", 2: "sip_uri", 3: "nai", 4: "private"}
+_DIRECTIONS = {0: "out", 1: "in", 2: "out"}
+"""By Role-Of-Node (TS 32.299 7.2.160): who forwards a call pays for it as for one of his own."""
 _EXTENSIONS = {660: "e164", 661: "imsi", 662: "sip_uri", 663: "nai", 664: "private"}
 
 
@@ -52,6 +54,7 @@ class Parties(NamedTuple):
     identities: tuple[Named, ...] = ()
     calling: str = ""
     called: str = ""
+    direction: str = ""
     calling_source: Avp | None = None
     called_source: Avp | None = None
 
@@ -88,6 +91,7 @@ def parties(information: Avp, walk: Walk) -> Parties:
     """
     identities: list[Named] = []
     calling = called = None
+    direction = ""
     for outer in walk.group(information):
         if outer.key in (n.SUBSCRIPTION_ID, n.SUBSCRIPTION_ID_EXTENSION):
             identities.append(identity(outer, walk))
@@ -95,6 +99,8 @@ def parties(information: Avp, walk: Walk) -> Parties:
             inner = {one.key: one for one in reversed(walk.group(outer))}
             calling = inner.get(n.CALLING_PARTY_ADDRESS)
             called = inner.get(n.CALLED_PARTY_ADDRESS) or inner.get(n.REQUESTED_PARTY_ADDRESS)
+            role = inner.get(n.ROLE_OF_NODE)
+            direction = "" if role is None else _DIRECTIONS.get(codec.read_i32(role), "")
         elif outer.key == n.SMS_INFORMATION:
             called = _recipient(outer, walk)
         elif outer.key == n.PS_INFORMATION:
@@ -103,6 +109,7 @@ def parties(information: Avp, walk: Walk) -> Parties:
         tuple(identities),
         "" if calling is None else walk.text(calling),
         "" if called is None else walk.text(called),
+        direction,
         calling,
         called,
     )

@@ -130,7 +130,7 @@ def _line(form: Form, ask: Ask, service: str, wants_quota: bool) -> Line:
         ask,
         code,
         wants_quota,
-        ChargeKey(service, ask.rating_group, ask.service_ids, unit),
+        ChargeKey(service, ask.rating_group, ask.service_ids, unit, form.direction),
         _places(requested, unit),
         _places(ask.used, unit),
         _places(ask.before, unit),
