@@ -30,6 +30,8 @@ _NEEDED = {
     n.DEVICE_WATCHDOG: (n.ORIGIN_HOST, n.ORIGIN_REALM),
     n.DISCONNECT_PEER: (n.ORIGIN_HOST, n.ORIGIN_REALM, n.DISCONNECT_CAUSE),
 }
+_OURS = frozenset(command.to_bytes(3, "big") for command in _NEEDED)
+_BASE = n.APPLICATION_BASE.to_bytes(4, "big")
 
 
 class State(Enum):
@@ -76,9 +78,9 @@ class Opened(NamedTuple):
 
 
 class Requested(NamedTuple):
-    """A request that is not the machine's own business, to be answered with `send`."""
+    """A request that is not the machine's own business, as it was received; to be answered with `send`."""
 
-    message: Message
+    data: bytes
 
 
 class Answered(NamedTuple):
@@ -149,7 +151,7 @@ class PeerMachine:
                 return
             if end - at < length:
                 break
-            self._handle(codec.decode(data[at : at + length]), now)
+            self._handle(data[at : at + length], now)
             at += length
             if self.state in (State.CLOSING, State.CLOSED):
                 return
@@ -159,6 +161,11 @@ class PeerMachine:
         """The octets to send now."""
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether there is something to send, or to close once everything is sent."""
+        return bool(self._out) or self.state is not State.OPEN
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
@@ -226,7 +233,14 @@ class PeerMachine:
 
     # -- messages ---------------------------------------------------------------------------------
 
-    def _handle(self, message: Message, now: int) -> None:
+    def _handle(self, data: bytes, now: int) -> None:
+        is_ours = data[8:12] == _BASE
+        if self.state is State.OPEN and data[4] & REQUEST and not (is_ours and data[5:8] in _OURS):
+            self._timer = now + self._watchdog_us
+            self._unanswered = 0
+            self._events.append(Requested(data))
+            return
+        message = codec.decode(data)
         if self.state is State.WAIT_CER:
             if message.command != n.CAPABILITIES_EXCHANGE or not message.is_request:
                 self._close("not a CER")
@@ -237,8 +251,6 @@ class PeerMachine:
         self._unanswered = 0
         if not message.is_request:
             self._answered(message)
-        elif message.command not in _NEEDED or message.application != n.APPLICATION_BASE:
-            self._events.append(Requested(message))
         elif message.command == n.CAPABILITIES_EXCHANGE:
             self._capabilities(message, now)
         else:

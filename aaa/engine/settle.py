@@ -149,6 +149,11 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
             own = line.head.key
             if own.service_ids != key.service_ids and replace(own, service_ids=key.service_ids) == key:
                 return line
+    for line in reversed(lines):  # which way a call goes need not be told in each of its requests
+        own = line.head.key
+        is_untold = own.direction != key.direction and not (own.direction and key.direction)
+        if is_untold and replace(own, direction=key.direction) == key:
+            return line
     if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
         return lines[0]
     return None
