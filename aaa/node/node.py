@@ -7,9 +7,9 @@ most one store operation under way: it loads what waiting requests need, then co
 meanwhile as one transaction, and so on.  After a commit:
 
 * winners: the answers of their stages go out (L5), denials and repeats with them.
-* losers, accounts that another node had moved: dropped from the cache, and their requests, those already
-  decided on top of them too, are loaded and decided again in the order of arrival (S10).  A request that
-  lost twice takes its account to the lock lane.
+* losers, accounts that another node had moved or for which a session supposed to be new is not: dropped from
+  the cache, and their requests, those already decided on top of them too, are loaded and decided again in the
+  order of arrival (S10).  A request that lost twice takes its account to the lock lane.
 * a failed commit: everything it touched is dropped.  If nothing was written, the requests get
   `STORE_DOWN` and the client's outage policy speaks; if nobody knows, or the database asks for another
   try, they are loaded and decided again, which their identities make exactly-once (S7).

@@ -45,7 +45,11 @@ class Loaded(NamedTuple):
 
 
 class Committed(NamedTuple):
-    """A batch is durable but for these accounts, which another node had moved: nothing of theirs was written."""
+    """
+    A batch is durable but for these accounts, of which nothing was written.
+
+    Another node had moved them, or a session that was supposed to be new (`Stage.absent`) is not.
+    """
 
     losers: frozenset[int] = frozenset()
 
@@ -80,7 +84,12 @@ class Store(Protocol):
 
     @property
     def names(self) -> NameFilter | None:
-        """The names sessions were ever stored under; None where another node may store one at any time."""
+        """
+        The names sessions were ever stored under; None where another node may store one at any time.
+
+        Such a store looks at commit: a stage loses when a session, an alias or an early start is stored under one of
+        its `absent` names.
+        """
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""

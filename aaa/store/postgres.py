@@ -294,6 +294,7 @@ def _commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[st
     inserts = [session_insert(session) for stage in stages for session in stage.new_sessions.values()]
     updates = [(*session_update(session), stage.account_id) for stage in stages for session in stage.sessions.values()]
     entries = [tuple(entry) for stage in stages for entry in stage.entries]
+    absent = [(stage.account_id, name) for stage in stages for name in stage.absent]
     values: list[str | None] = [
         *_columns(moved, 7),
         *_columns(kept, 2),
@@ -301,6 +302,7 @@ def _commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[st
         *_columns(updates, 7),
         *_columns(_cdrs(stages), 16),
         *_columns(entries, 7),
+        *_columns(absent, 2),
     ]
     windows = [(windows_text(stage),) for stage in stages if stage.account is not None]
     is_windowed = any(text for (text,) in windows)

@@ -36,18 +36,30 @@ def _unnest(first: int, types: str, names: str) -> str:
 
 ACCOUNT_TYPES = "bigint[], bigint[], bigint[], int[], bigint[], bigint[], bigint[]"
 ACCOUNT_SETS = "balance=x.b, accrued=x.c, reserved=x.r, live_sessions=x.l, entry_no=x.e, version=x.v+1"
-WHERE_AS_READ = "WHERE t.id=x.i AND t.version=x.v RETURNING t.id), "
+IS_FREE = "(x.i IN (SELECT account FROM g)) IS NOT TRUE"
+WHERE_AS_READ = f"WHERE t.id=x.i AND t.version=x.v AND {IS_FREE} RETURNING t.id), "
 CHECKS = (
-    f"k AS (SELECT t.id FROM {_unnest(8, 'bigint[], bigint[]', 'i, v')} JOIN account t ON t.id=x.i AND t.version=x.v)"
+    f"k AS (SELECT t.id FROM {_unnest(8, 'bigint[], bigint[]', 'i, v')} JOIN account t ON t.id=x.i AND t.version=x.v "
+    f"WHERE {IS_FREE})"
+)
+# The accounts of decisions that took a session for new which is not.  No other node can slip one in between this look
+# and the commit: for the same account it would have moved the version, which is compared again once the row is
+# locked; for another account the key is unique, and the whole batch is decided again.  An alias or an early start
+# that is written in the very same moment goes unseen, as it would behind a read that came before the batch.
+TAKEN = (
+    f"n AS MATERIALIZED (SELECT x.* FROM {_unnest(50, 'bigint[], text[]', 'account, name')}), "
+    "g AS MATERIALIZED (SELECT n.account FROM n JOIN session s ON s.key=n.name "
+    "UNION ALL SELECT n.account FROM n JOIN session_alias s ON s.alias=n.name "
+    "UNION ALL SELECT n.account FROM n JOIN early_start s ON s.key=n.name), "
 )
 ACCOUNTS = (
-    f"a AS (UPDATE account t SET {ACCOUNT_SETS} FROM {_unnest(1, ACCOUNT_TYPES, 'b, c, r, l, e, i, v')} "
+    f"{TAKEN}a AS (UPDATE account t SET {ACCOUNT_SETS} FROM {_unnest(1, ACCOUNT_TYPES, 'b, c, r, l, e, i, v')} "
     f"{WHERE_AS_READ}{CHECKS}"
 )
 # No second part of the statement could change the same row, so the windows are set here; '' leaves them.
 ACCOUNTS_RARE = (
-    f"a AS (UPDATE account t SET {ACCOUNT_SETS}, windows=CASE WHEN x.w='' THEN t.windows ELSE x.w END FROM "
-    + _unnest(1, ACCOUNT_TYPES, "b, c, r, l, e, i, v, w").replace(") x(", ", $81::text[]) x(")
+    f"{TAKEN}a AS (UPDATE account t SET {ACCOUNT_SETS}, windows=CASE WHEN x.w='' THEN t.windows ELSE x.w END FROM "
+    + _unnest(1, ACCOUNT_TYPES, "b, c, r, l, e, i, v, w").replace(") x(", ", $83::text[]) x(")
     + f" {WHERE_AS_READ}{CHECKS}"
 )
 INSERTS = (
@@ -84,28 +96,28 @@ ENTRIES = (
 )
 RARE = (
     "al AS (INSERT INTO session_alias (alias, session_id) SELECT x.alias, x.session FROM "
-    + _unnest(50, "bigint[], text[], bigint[]", "account, alias, session")
+    + _unnest(52, "bigint[], text[], bigint[]", "account, alias, session")
     + f" WHERE {GATE} ON CONFLICT DO NOTHING), "
     "mv AS (INSERT INTO idempotency (key, digest, result, at) SELECT x.k, x.d, x.r, x.t FROM "
-    + _unnest(53, "bigint[], text[], text[], text[], bigint[]", "account, k, d, r, t")
+    + _unnest(55, "bigint[], text[], text[], text[], bigint[]", "account, k, d, r, t")
     + f" WHERE {GATE}), "
     "bu AS (UPDATE bucket t SET amount=x.m, reserved=x.r FROM "
-    + _unnest(58, "bigint[], bigint[], bigint[], bigint[]", "account, m, r, id")
+    + _unnest(60, "bigint[], bigint[], bigint[], bigint[]", "account, m, r, id")
     + f" WHERE t.id=x.id AND {GATE}), "
     "un AS (INSERT INTO unit_entry (bucket_id, session_id, revision, units, at) SELECT x.b, x.s, x.r, x.u, x.t FROM "
-    + _unnest(62, "bigint[], bigint[], bigint[], int[], bigint[], bigint[]", "account, b, s, r, u, t")
+    + _unnest(64, "bigint[], bigint[], bigint[], int[], bigint[], bigint[]", "account, b, s, r, u, t")
     + f" WHERE {GATE}), "
     "es AS (INSERT INTO early_start (key, started_at, deadline) SELECT x.* FROM "
-    + _unnest(68, "text[], bigint[], bigint[]", "k, s, d")
+    + _unnest(70, "text[], bigint[], bigint[]", "k, s, d")
     + " ON CONFLICT (key) DO UPDATE SET deadline=excluded.deadline), "
     "ne AS (INSERT INTO nas_identity (identity, epoch, restarted_at) SELECT x.* FROM "
-    + _unnest(71, "text[], int[], bigint[]", "i, e, t")
+    + _unnest(73, "text[], int[], bigint[]", "i, e, t")
     + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
     "ee AS (UPDATE session s SET deadline=x.d FROM "
-    + _unnest(74, "bigint[], text[]", "d, p")
+    + _unnest(76, "bigint[], text[]", "d, p")
     + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p)), "
     "ob AS (INSERT INTO outbox (consumer, kind, at, body) SELECT x.c, x.k, x.t, x.b FROM "
-    + _unnest(76, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
+    + _unnest(78, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
     + f" WHERE {GATE})"
 )
 WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
