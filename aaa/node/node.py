@@ -179,7 +179,7 @@ class ChargingNode:
         """Expire sessions whose deadline has passed (L7)."""
         self.tidy()
         now = self._clock() + self.store_ahead_us  # every node sweeps by one clock (S18)
-        self.store.due(now, most, self._expire)
+        self.store.due(now, most, lambda due: self._expire(due, now))
 
     def tidy(self) -> None:
         """Answer those who waited too long, and forget early starts nobody came for."""
@@ -189,10 +189,10 @@ class ChargingNode:
             del self.early[key]
         self.flush()
 
-    def _expire(self, due: list[int] | Failed) -> None:
+    def _expire(self, due: list[int] | Failed, now: int) -> None:
         if not isinstance(due, Failed):
             for number in due:
-                self.submit(Expire(f"#{number}"), None, _ignore)
+                self.submit(Expire(f"#{number}", due_us=now), None, _ignore)
             self.flush()
 
     def forget(self) -> None:
