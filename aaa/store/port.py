@@ -110,7 +110,7 @@ class Store(Protocol):
         """Write a batch and end the transaction that `load_locked` began."""
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
-        """Live sessions whose deadline has passed."""
+        """Live sessions whose deadline has passed; what a call leaves out, one of the next finds."""
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""

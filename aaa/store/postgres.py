@@ -45,6 +45,7 @@ CONNECT_OPTIONS = {
 _ACCOUNT = ACCOUNT_COLUMNS.split(", ")
 _BUCKET = BUCKET_COLUMNS.split(", ")
 _SESSION = ("id", "account_id", "key", "origin", "state", "deadline", "head", "body")
+STRETCH = 20_000  # live sessions looked at in one sweep
 _MAIN = ("commit", "commit_rare", "load")
 _ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
@@ -66,6 +67,7 @@ class PostgresStore:
 
     def __init__(self, url: str, reactor: Any, on_error: Callable[[Exception], None]) -> None:
         self.consumers: tuple[outbox.Consumer, ...] = ()
+        self._walked = 0  # the last live session that was looked at
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
         conninfo = conninfo_of(url)
         lane_settings = SETTINGS.replace("200ms", "500ms")
@@ -149,8 +151,18 @@ class PostgresStore:
         )
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
-        """Live sessions whose deadline has passed."""
-        self._aside.run("due", [str(now), str(most)], _told(done, _numbers))
+        """
+        Live sessions whose deadline has passed, among the next `STRETCH` of all live ones.
+
+        An index of deadlines would cost every report more than this walk costs once a second.
+        """
+
+        def walked(rows: list[Any]) -> list[int]:
+            self._walked = next(int(number) for is_due, number in rows if is_due == b"f")
+            return [int(number) for is_due, number in rows if is_due == b"t"]
+
+        values = [str(now), str(most), str(self._walked), str(STRETCH)]
+        self._aside.run("due", values, _told(done, walked))
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""

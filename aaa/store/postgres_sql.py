@@ -18,6 +18,7 @@ SETTINGS = (
 
 GATE = "(x.account IN (SELECT id FROM a)) IS TRUE"
 
+ENDED = "CASE WHEN x.state<2 THEN NULL ELSE x.deadline END"
 SESSION_FIELDS = "id, account_id, key, origin, state, deadline, accrued, reserved, head, body"
 CDR_FIELDS = (
     "id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, assumed, implausible, "
@@ -65,7 +66,7 @@ ACCOUNTS_RARE = (
     + f" {WHERE_AS_READ}{CHECKS}"
 )
 INSERTS = (
-    f"i AS (INSERT INTO session ({SESSION_FIELDS}) SELECT x.* FROM "
+    f"i AS (INSERT INTO session ({SESSION_FIELDS}, ended_at) SELECT x.*, {ENDED} FROM "
     + _unnest(
         10,
         "bigint[], bigint[], text[], text[], smallint[], bigint[], bigint[], bigint[], text[], text[]",
@@ -75,7 +76,7 @@ INSERTS = (
 )
 UPDATES = (
     "u AS (UPDATE session s SET state=x.state, deadline=x.deadline, accrued=x.accrued, reserved=x.reserved, "
-    "body=x.body "
+    f"body=x.body, ended_at={ENDED} "
     "FROM "
     + _unnest(
         20,
@@ -117,7 +118,7 @@ RARE = (
     + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
     "ee AS (UPDATE session s SET deadline=x.d FROM "
     + _unnest(76, "bigint[], text[]", "d, p")
-    + " WHERE s.state IN (0, 1) AND starts_with(s.key, x.p)), "
+    + " WHERE s.ended_at IS NULL AND starts_with(s.key, x.p)), "
     "ob AS (INSERT INTO outbox (consumer, kind, at, body) SELECT x.c, x.k, x.t, x.b FROM "
     + _unnest(78, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
     + f" WHERE {GATE})"
@@ -142,13 +143,16 @@ LOAD = (
     "SELECT 'm', to_json(m)::text FROM idempotency m WHERE m.key = ANY($4::text[])"
 )
 LOCK = "SELECT id FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
+# The next stretch of the live sessions, the due ones of them, and where the stretch behind it begins (0: at the start).
 DUE = (
-    "(SELECT id FROM session WHERE state=0 AND deadline<=$1::bigint LIMIT $2::bigint) UNION ALL "
-    "(SELECT id FROM session WHERE state=1 AND deadline<=$1::bigint LIMIT $2::bigint)"
+    "WITH l AS MATERIALIZED (SELECT id, deadline FROM session WHERE ended_at IS NULL AND id>$3::bigint "
+    "ORDER BY ended_at, id LIMIT $4::bigint) "
+    "(SELECT true, id FROM l WHERE deadline<=$1::bigint LIMIT $2::bigint) UNION ALL "
+    "SELECT false, CASE WHEN count(*)<$4::bigint THEN 0 ELSE max(id) END FROM l"
 )
-LIVE = "SELECT count(*) FROM session WHERE state IN (0, 1)"
+LIVE = "SELECT count(*) FROM session WHERE ended_at IS NULL"
 PURGE = (
-    "WITH g AS (DELETE FROM session WHERE id IN (SELECT id FROM session WHERE state IN (2, 3) AND deadline<$1::bigint "
+    "WITH g AS (DELETE FROM session WHERE id IN (SELECT id FROM session WHERE ended_at<$1::bigint "
     "LIMIT $3::bigint) RETURNING id), "
     "n AS (DELETE FROM session_alias WHERE session_id IN (SELECT id FROM g)), "
     "e AS (DELETE FROM early_start WHERE deadline<$2::bigint) SELECT count(*) FROM g"
