@@ -3,7 +3,7 @@ The statements of the PostgreSQL store: one for a load, one for a batch, whateve
 
 A batch is one statement and so one transaction.  The account compare-and-set comes first, and everything
 else is gated by it: `(x.account IN (SELECT id FROM a)) IS TRUE` makes a hashed subplan where a plain `IN`
-became a nested loop of batch by batch.  What comes back are the accounts that won.
+became a nested loop of batch by batch.  What comes back are the accounts that lost.
 """
 
 from __future__ import annotations
@@ -123,10 +123,13 @@ RARE = (
     + _unnest(78, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
     + f" WHERE {GATE})"
 )
-WINNERS = "SELECT id FROM a UNION ALL SELECT id FROM k"
+LOSERS = (
+    "SELECT x.i FROM unnest($6::bigint[]) x(i) WHERE (x.i IN (SELECT id FROM a)) IS NOT TRUE UNION ALL "
+    "SELECT x.i FROM unnest($8::bigint[]) x(i) WHERE (x.i IN (SELECT id FROM k)) IS NOT TRUE"
+)
 
-COMMIT = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES} {WINNERS}"
-COMMIT_RARE = f"WITH {ACCOUNTS_RARE}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES}, {RARE} {WINNERS}"
+COMMIT = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES} {LOSERS}"
+COMMIT_RARE = f"WITH {ACCOUNTS_RARE}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES}, {RARE} {LOSERS}"
 
 LOAD = (
     "WITH n AS (SELECT alias, session_id FROM session_alias WHERE alias = ANY($1::text[])), "
