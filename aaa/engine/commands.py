@@ -134,10 +134,15 @@ class Event(Value, frozen=True):
 
 
 class Expire(Value, frozen=True):
-    """The deadline of a session passed, or its NAS restarted: settle what is known (S8, S20)."""
+    """
+    The deadline of a session passed, or its NAS restarted: settle what is known (S8, S20).
+
+    `due_us`: only if its deadline is not later than this; it may have been heard of since somebody looked.
+    """
 
     key: str
     cause: str = "stale"
+    due_us: int | None = None
 
 
 class Adjust(Value, frozen=True):

@@ -28,6 +28,8 @@ def expire(accounts: Accounts, session: Session, command: Expire, now: int) -> D
             marked = replace(session, cause=REPLACED)
             return Changes(tuple(accounts), marked), ack(account, marked, Outcome.DONE)
         return NOTHING, ack(account, session, Outcome.IGNORED)
+    if command.due_us is not None and session.deadline_us > command.due_us:
+        return NOTHING, ack(account, session, Outcome.IGNORED)
     result = settled(account, session, State.EXPIRED, command.cause, now)
     notices = (Notice("expired", command.cause), *overspent(account, result.account, "late"))
     after = replace(result.session, cause=REPLACED) if command.cause == REPLACED else result.session

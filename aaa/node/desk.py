@@ -154,9 +154,12 @@ class Desk:
         names = names_of(command)
         session = cache.find(names)
         account_id = request.account_id
+        is_supposed = False
         if session is None:
             if not request.is_loaded and not self._is_new(names):
-                return False
+                is_supposed = self._may_be_new(request, names)
+                if not is_supposed:
+                    return False
         elif session.aliases and is_other_call(session, names):
             if not request.is_loaded:
                 self.expect(names)
@@ -169,6 +172,8 @@ class Desk:
                 account_id = self.emergency_id
             elif self.is_draining and not command.emergency:
                 self._stage(request, account_id, NOTHING, Denial(Reason.DRAINING))
+                if is_supposed and account_id is not None:
+                    self.batch[account_id].absent += names
                 return True
             command = self._with_early_start(request, command)
         cached = None
@@ -188,6 +193,8 @@ class Desk:
             accounts = () if cached is None else (cached.account,)
             decision = decide(accounts, session, command, self.tariffs, request.now, self._number)
         self._stage(request, account_id if cached is not None else None, *decision)
+        if is_supposed and account_id is not None:
+            self.batch[account_id].absent += names
         if isinstance(command, Adjust) and decision[0].entries:
             self._note_movement(request, command, decision[0].entries[0].account_id)
         return True
@@ -201,6 +208,20 @@ class Desk:
     def _is_new(self, names: tuple[str, ...]) -> bool:
         """Whether no session can be stored, nor waited for, under these names."""
         return self._stored is not None and bool(names) and not self._stored.may_hold(names)
+
+    def _may_be_new(self, request: Request, names: tuple[str, ...]) -> bool:
+        """
+        Whether to suppose that no session is stored under these names, and have the batch look.
+
+        What begins a session rarely names one that exists, so it is cheaper to decide again when it did than to read
+        every time.  An early start of this node has to be read: the batch would find its row.
+        """
+        if self._stored is not None or request.account_id not in self.cache.accounts:
+            return False
+        command = request.command
+        if not isinstance(command, Begin) and (not isinstance(command, Event) or command.refunds):
+            return False
+        return not any(name in self._early or name[0] == "#" for name in names)
 
     def _stage(self, request: Request, account_id: int | None, changes: Changes, answer: Answer) -> None:
         """Apply what a decision moves to the cache and to the stage of its account."""

@@ -7,9 +7,9 @@ most one store operation under way: it loads what waiting requests need, then co
 meanwhile as one transaction, and so on.  After a commit:
 
 * winners: the answers of their stages go out (L5), denials and repeats with them.
-* losers, accounts that another node had moved: dropped from the cache, and their requests, those already
-  decided on top of them too, are loaded and decided again in the order of arrival (S10).  A request that
-  lost twice takes its account to the lock lane.
+* losers, accounts that another node had moved or for which a session supposed to be new is not: dropped from
+  the cache, and their requests, those already decided on top of them too, are loaded and decided again in the
+  order of arrival (S10).  A request that lost twice takes its account to the lock lane.
 * a failed commit: everything it touched is dropped.  If nothing was written, the requests get
   `STORE_DOWN` and the client's outage policy speaks; if nobody knows, or the database asks for another
   try, they are loaded and decided again, which their identities make exactly-once (S7).
@@ -179,7 +179,7 @@ class ChargingNode:
         """Expire sessions whose deadline has passed (L7)."""
         self.tidy()
         now = self._clock() + self.store_ahead_us  # every node sweeps by one clock (S18)
-        self.store.due(now, most, self._expire)
+        self.store.due(now, most, lambda due: self._expire(due, now))
 
     def tidy(self) -> None:
         """Answer those who waited too long, and forget early starts nobody came for."""
@@ -189,10 +189,10 @@ class ChargingNode:
             del self.early[key]
         self.flush()
 
-    def _expire(self, due: list[int] | Failed) -> None:
+    def _expire(self, due: list[int] | Failed, now: int) -> None:
         if not isinstance(due, Failed):
             for number in due:
-                self.submit(Expire(f"#{number}"), None, _ignore)
+                self.submit(Expire(f"#{number}", due_us=now), None, _ignore)
             self.flush()
 
     def forget(self) -> None:

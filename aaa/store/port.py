@@ -46,7 +46,11 @@ class Loaded(Value, frozen=True):
 
 
 class Committed(Value, frozen=True):
-    """A batch is durable but for these accounts, which another node had moved: nothing of theirs was written."""
+    """
+    A batch is durable but for these accounts, of which nothing was written.
+
+    Another node had moved them, or a session that was supposed to be new (`Stage.absent`) is not.
+    """
 
     losers: frozenset[int] = frozenset()
 
@@ -81,7 +85,12 @@ class Store(Protocol):
 
     @property
     def names(self) -> NameFilter | None:
-        """The names sessions were ever stored under; None where another node may store one at any time."""
+        """
+        The names sessions were ever stored under; None where another node may store one at any time.
+
+        Such a store looks at commit: a stage loses when a session, an alias or an early start is stored under one of
+        its `absent` names.
+        """
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""
@@ -102,7 +111,7 @@ class Store(Protocol):
         """Write a batch and end the transaction that `load_locked` began."""
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
-        """Live sessions whose deadline has passed."""
+        """Live sessions whose deadline has passed; what a call leaves out, one of the next finds."""
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""

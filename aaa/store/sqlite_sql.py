@@ -11,10 +11,13 @@ UPDATE_ACCOUNT = (
 UPDATE_BUCKET = "UPDATE bucket SET amount=?, reserved=? WHERE id=?"
 UPDATE_WINDOWS = "UPDATE account SET windows=? WHERE id=?"
 INSERT_SESSION = (
-    "INSERT INTO session (id, account_id, key, origin, state, deadline, accrued, reserved, head, body) "
-    "VALUES (?,?,?,?,?,?,?,?,?,?)"
+    "INSERT INTO session (id, account_id, key, origin, state, deadline, accrued, reserved, head, body, ended_at) "
+    "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10, CASE WHEN ?5<2 THEN NULL ELSE ?6 END)"
 )
-UPDATE_SESSION = "UPDATE session SET state=?, deadline=?, accrued=?, reserved=?, body=? WHERE id=?"
+UPDATE_SESSION = (
+    "UPDATE session SET state=?1, deadline=?2, accrued=?3, reserved=?4, body=?5, "
+    "ended_at=CASE WHEN ?1<2 THEN NULL ELSE ?2 END WHERE id=?6"
+)
 INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
 INSERT_CDR = (
     "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "

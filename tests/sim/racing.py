@@ -145,7 +145,14 @@ class RacingStore:
         done(outcome)
 
     def _lost(self, number: int, stage: Any) -> bool:
-        return self.database.version(number) != stage.version
+        return self.database.version(number) != stage.version or any(map(self._is_taken, stage.absent))
+
+    def _is_taken(self, name: str) -> bool:
+        sql = (
+            "SELECT 1 FROM session WHERE key=?1 UNION ALL SELECT 1 FROM session_alias WHERE alias=?1 "
+            "UNION ALL SELECT 1 FROM early_start WHERE key=?1"
+        )
+        return bool(self.database.rows._all(sql, (name,)))
 
     def _unlock(self) -> None:
         for number in [number for number, holder in self.database.locks.items() if holder is self]:
