@@ -58,6 +58,8 @@ class Denial(Value, frozen=True):
 class Outcome(StrEnum):
     """What became of a command that asks for no units."""
 
+    __hash__ = str.__hash__
+
     DONE = "done"
     REPEAT = "repeat"
     IGNORED = "ignored"

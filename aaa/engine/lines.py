@@ -136,7 +136,14 @@ def opened(head: LineHead) -> Line:
 
 
 def refill(
-    account: Account, line: Line, request: LineRequest, policy: Policy, sharers: int, used_bound: int, now: int
+    account: Account,
+    line: Line,
+    request: LineRequest,
+    policy: Policy,
+    sharers: int,
+    used_bound: int,
+    now: int,
+    freed_micro: int = 0,
 ) -> tuple[Line, LineGrant | LineDenial]:
     """
     Grant more on a line, or say why not (S6, S9).
@@ -144,12 +151,13 @@ def refill(
     Args:
         sharers: n of S9, the asking session included.
         used_bound: How far the usage can have come; sizes the refill and never charges.
+        freed_micro: What this line holds less than the account's sums still say.
 
     Returns:
         The line with its new hold, and what to tell; on a denial the line is as it was, marked final.
 
     Guarantees:
-        The hold rises by at most `account.available_micro` (tests/property/test_engine_laws.py).
+        The hold rises by at most `account.available_micro` and `freed_micro` (tests/property/test_engine_laws.py).
     """
     head = line.head
     plan = head.plan
@@ -164,7 +172,7 @@ def refill(
     earliest = latest = line.anchor_use_us
     if not earliest:
         earliest, latest = window_of(line, policy)
-    funds = _funds(account, line, now)
+    funds = _funds(account, line, freed_micro, now)
     buckets = _eligible(account, head.key) if account.buckets else ()
     planned = line.parts
     if buckets and not planned and line.granted:
@@ -190,7 +198,7 @@ def refill(
         total = line.granted
     if total <= known:
         return replace(line, is_final=True), LineDenial(
-            head.key, _why_nothing(account, line, policy, now), charged(line)
+            head.key, _why_nothing(account, line, policy, freed_micro, now), charged(line)
         )
     parts = planned
     if is_money:
@@ -258,10 +266,10 @@ def _cap(account: Account, line: Line, policy: Policy) -> int:
     return max(0, cap - line.head.offset)
 
 
-def _funds(account: Account, line: Line, now: int) -> int | None:
+def _funds(account: Account, line: Line, freed_micro: int, now: int) -> int | None:
     """The price this line may have in all: what may be spent and what it holds and has paid itself (S6)."""
     available = spendable_micro(account, now)
-    funds = None if available is None else available + line.reserved_micro + line.posted_micro
+    funds = None if available is None else available + freed_micro + line.reserved_micro + line.posted_micro
     most = account.profile.limits.call_amount_micro
     if most is None:
         return funds
@@ -289,12 +297,12 @@ def _shared(bucket: Bucket, shares: int) -> Bucket:
     )
 
 
-def _why_nothing(account: Account, line: Line, policy: Policy, now: int) -> Reason:
+def _why_nothing(account: Account, line: Line, policy: Policy, freed_micro: int, now: int) -> Reason:
     """Why a line gets nothing more: its own caps, a window, or the money."""
     if line.used >= _cap(account, line, policy):
         return Reason.LIMIT_CALL
     most = account.profile.limits.call_amount_micro
-    if most is not None and charged(line) > 0 and _funds(account, line, now) == most:
+    if most is not None and charged(line) > 0 and _funds(account, line, freed_micro, now) == most:
         return Reason.LIMIT_CALL
     return why_unaffordable(account, now)
 

@@ -24,6 +24,8 @@ REPLACED = "replaced"  # why a session ended whose key was used again (S7)
 class State(StrEnum):
     """States of a session (SEMANTICS S5, S8)."""
 
+    __hash__ = str.__hash__  # an enumeration's own is a call of Python in every look-up
+
     HELD = "held"
     OPEN = "open"
     EXPIRED = "expired"
@@ -35,6 +37,8 @@ LIVE = frozenset({State.HELD, State.OPEN})
 
 class Reason(StrEnum):
     """Why something was refused; each protocol maps these to its own code."""
+
+    __hash__ = str.__hash__  # an enumeration's own is a call of Python in every look-up
 
     NO_CREDIT = "no_credit"
     UNKNOWN_ACCOUNT = "unknown_account"

@@ -161,16 +161,20 @@ def _updated(
 ) -> tuple[tuple[Line, ...], Told, tuple[Notice, ...]]:
     """Report and refill the lines of a request, in its order, each on what the ones before left (S2)."""
     lines = session.lines
+    if len(lines) == 1 == len(requests) and not account.buckets:
+        head = lines[0].head
+        if head.key == requests[0].key and not has_periods(head):
+            return _updated_line(account, lines[0], requests[0], policy, event_us, answered_us, now)
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()
     for request in placed(lines, requests, event_us, now):
         line = line_of(lines, request)
         if line is None:
-            head = line_head(account, request, tariffs, now)
-            if isinstance(head, Reason):
-                told.append(LineDenial(request.key, head))
+            found = line_head(account, request, tariffs, now)
+            if isinstance(found, Reason):
+                told.append(LineDenial(request.key, found))
                 continue
-            line = opened_in(head, request.at_us or now) if has_periods(head) else opened(head)
+            line = opened_in(found, request.at_us or now) if has_periods(found) else opened(found)
             lines = (*lines, line)
         fresh = line
         if request.usage is not None:
@@ -192,6 +196,26 @@ def _updated(
                 lines, after = beyond(left, lines, fresh, request, policy, switch_us, now)
                 told[-1:] = joined(line_told, after, switch_us, now)
     return lines, tuple(told), notices
+
+
+def _updated_line(
+    account: Account, line: Line, request: LineRequest, policy: Policy, event_us: int, answered_us: int, now: int
+) -> tuple[tuple[Line, ...], Told, tuple[Notice, ...]]:
+    """The same for what most sessions are: one line, on money, in one price period."""
+    fresh = line
+    notices: tuple[Notice, ...] = ()
+    usage = request.usage
+    if usage is not None:
+        report = reported(line, usage, event_us, answered_us, now)
+        fresh, notices = report.line, report.notices
+        if isinstance(usage, Delta):
+            fresh = released(fresh, ())
+    if not request.wants_quota:
+        return (fresh,), (), notices
+    bound = 0 if usage is not None else _used_bound(fresh, now)
+    freed_micro = line.reserved_micro - fresh.reserved_micro
+    fresh, told = refill(account, fresh, request, policy, max(1, account.live_sessions), bound, now, freed_micro)
+    return (fresh,), (told,), notices
 
 
 def _used_bound(line: Line, now: int) -> int:

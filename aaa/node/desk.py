@@ -26,6 +26,7 @@ from aaa.store.names import NameFilter
 from aaa.store.port import Loaded, Wanted
 
 Reply = Callable[[Answer], None]
+_FOREIGN = Denial(Reason.FOREIGN_SESSION)
 
 
 class Request:
@@ -149,55 +150,64 @@ class Desk:
 
     def decide(self, request: Request) -> bool:
         """Decide a request on cached state and stage it; False when something must be loaded first."""
-        command = request.command
-        cache = self.cache
-        names = names_of(command)
-        session = cache.find(names)
-        account_id = request.account_id
-        is_supposed = False
+        names = names_of(request.command)
+        session = self.cache.find(names)
         if session is None:
-            if not request.is_loaded and not self._is_new(names):
-                is_supposed = self._may_be_new(request, names)
-                if not is_supposed:
-                    return False
-        elif session.aliases and is_other_call(session, names):
-            if not request.is_loaded:
-                self.expect(names)
+            return self._decide_without(request, names)
+        if session.aliases and is_other_call(session, names):
+            return self._decide_without(request, names) if request.is_loaded else self._must_load(names)
+        account_id = session.head.account_id
+        cached = self.cache.accounts.get(account_id)
+        if cached is None and not request.is_loaded:
+            return self._must_load(names)
+        if request.account_id is not None and request.account_id != account_id:
+            decision: Decision = (NOTHING, _FOREIGN)
+        else:
+            accounts = () if cached is None else (cached.account,)
+            decision = decide(accounts, session, request.command, self.tariffs, request.now, self._number)
+        self._stage(request, account_id if cached is not None else NOBODY, *decision)
+        return True
+
+    def _decide_without(self, request: Request, names: tuple[str, ...]) -> bool:
+        """Decide a request whose session is not known here."""
+        command, account_id = request.command, request.account_id
+        is_supposed = False
+        if not request.is_loaded and not self._is_new(names):
+            is_supposed = self._may_be_new(request, names)
+            if not is_supposed:
                 return False
-            session = None
-        if session is not None:
-            account_id = session.head.account_id
-        elif isinstance(command, Begin):
+        if isinstance(command, Begin):
             if command.emergency and account_id is None:
                 account_id = self.emergency_id
             elif self.is_draining and not command.emergency:
-                self._stage(request, account_id, NOTHING, Denial(Reason.DRAINING))
+                self._stage(request, NOBODY if account_id is None else account_id, NOTHING, Denial(Reason.DRAINING))
                 if is_supposed and account_id is not None:
                     self.batch[account_id].absent += names
                 return True
             command = self._with_early_start(request, command)
         cached = None
         if account_id is not None:
-            cached = cache.accounts.get(account_id)
+            cached = self.cache.accounts.get(account_id)
             if cached is None and not request.is_loaded:
-                self.expect(names)
-                return False
+                return self._must_load(names)
+        number = account_id if account_id is not None and cached is not None else NOBODY
         if isinstance(command, Adjust):
             moved = self._moved_before(request, command, account_id)
             if moved is not None:
-                self._stage(request, account_id, NOTHING, moved)
+                self._stage(request, NOBODY if account_id is None else account_id, NOTHING, moved)
                 return True
-        if session is not None and request.account_id is not None and request.account_id != account_id:
-            decision: Decision = (NOTHING, Denial(Reason.FOREIGN_SESSION))
-        else:
-            accounts = () if cached is None else (cached.account,)
-            decision = decide(accounts, session, command, self.tariffs, request.now, self._number)
-        self._stage(request, account_id if cached is not None else None, *decision)
+        accounts = () if cached is None else (cached.account,)
+        changes, answer = decide(accounts, None, command, self.tariffs, request.now, self._number)
+        self._stage(request, number, changes, answer)
         if is_supposed and account_id is not None:
             self.batch[account_id].absent += names
-        if isinstance(command, Adjust) and decision[0].entries:
-            self._note_movement(request, command, decision[0].entries[0].account_id)
+        if isinstance(command, Adjust) and changes.entries:
+            self._note_movement(request, command, changes.entries[0].account_id)
         return True
+
+    def _must_load(self, names: tuple[str, ...]) -> bool:
+        self.expect(names)
+        return False
 
     def expect(self, names: tuple[str, ...]) -> None:
         """A request waits to be loaded: what comes behind it under its names has to wait too."""
@@ -223,9 +233,8 @@ class Desk:
             return False
         return not any(name in self._early or name[0] == "#" for name in names)
 
-    def _stage(self, request: Request, account_id: int | None, changes: Changes, answer: Answer) -> None:
-        """Apply what a decision moves to the cache and to the stage of its account."""
-        number = account_id if account_id is not None else NOBODY
+    def _stage(self, request: Request, number: int, changes: Changes, answer: Answer) -> None:
+        """Apply what a decision moves to the cache and to the stage of its account, `NOBODY` for none."""
         stage = self.batch.get(number)
         if stage is None:
             stage = self.batch[number] = Stage(number)

@@ -30,9 +30,7 @@ def test_a_report_changes_no_index(shared: Bench) -> None:
     shared.turn(is_counted)
 
 
-def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "STRETCH", 2)
     monkeypatch.setattr(sqlite, "STRETCH", 2)
     bench.prepare({"alice": "10.00"})
