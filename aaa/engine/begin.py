@@ -96,9 +96,18 @@ def open_lines(
     A RADIUS client that gets everything at once for several lines (a hotspot under a tariff with prices for
     time and for volume) gets an equal part for each: all of it for the first would refuse the second.
     """
+    policy = command.policy
+    if len(command.lines) == 1:
+        only = command.lines[0]
+        found = line_head(account, only, tariffs, now, command.emergency)
+        if isinstance(found, Reason):
+            return (), (LineDenial(only.key, found),)
+        if not has_periods(found):
+            line, answer = refill(account, opened(found), only, policy, sharers, 0, now)
+            is_opened = isinstance(answer, LineGrant) or (policy.outlasts_credit and is_broke(answer))
+            return ((line,) if is_opened else ()), (answer,)
     lines: tuple[Line, ...] = ()
     told: list[LineGrant | LineDenial] = []
-    policy = command.policy
     heads = [line_head(account, request, tariffs, now, command.emergency) for request in command.lines]
     shares = len(heads) > 1 and policy.quantum == "whole" and command.protocol == "radius"
     priced = sum([_is_priced(head) for head in heads]) if shares else 1

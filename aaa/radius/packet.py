@@ -37,6 +37,7 @@ ZEROS = bytes(16)
 _EMPTY_SIGNATURE = b"\x50\x12" + ZEROS
 _HEAD = struct.Struct(">BBH")
 _VSA = struct.Struct(">BBIBB")
+_INTEGER = struct.Struct(">BBI")
 _BLOCK = 64  # MD5 block size, RFC 2104
 
 
@@ -215,7 +216,10 @@ def attribute(key: int, value: bytes) -> bytes:
 
 def integer(key: int, value: int) -> bytes:
     """Encode an integer attribute; the value is clamped to 32 bits."""
-    return attribute(key, min(value, 0xFFFFFFFF).to_bytes(4, "big"))
+    value = min(value, 0xFFFFFFFF)
+    if key < 256:
+        return _INTEGER.pack(key, 6, value)
+    return attribute(key, value.to_bytes(4, "big"))
 
 
 def proxy_states(attributes: Attributes) -> bytes:
