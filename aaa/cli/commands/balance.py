@@ -12,7 +12,7 @@ from aaa.cli.output import columns, show_one, show_rows
 
 command = click.Group("balance", help="Balances and the ledger of an account.")
 
-ENTRY_COLUMNS = columns("entry_no", "at", "amount", "balance_after", "cause", "ref")
+ENTRY_COLUMNS = columns("entry_no", "at", "amount", "balance_after", "cause", "ended", "ref")
 
 
 @verb(command)
