@@ -61,7 +61,7 @@ def show(options: Options, account: str) -> None:
     show_one(options.client.get(path_of("accounts", account)), options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--status", type=click.Choice(["active", "suspended", "closed"]))
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, status: str | None, limit: int | None) -> None:

@@ -49,7 +49,7 @@ def set_password(options: Options, account: str, kind: str, value: str) -> None:
     _put(options, account, kind, value, password)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.argument("account")
 def list_(options: Options, account: str) -> None:
     """List the identities of an account."""

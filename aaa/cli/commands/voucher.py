@@ -56,7 +56,7 @@ def show(options: Options, serial: str) -> None:
     show_one(options.client.get(path_of("vouchers", serial)), options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--batch", default="", metavar="NAME")
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, batch: str, limit: int | None) -> None:
