@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from aaa.cli.client import DEFAULT_SOCKET, Client
-from aaa.cli.errors import INTERRUPTED, USAGE, CliError
+from aaa.cli.errors import INTERRUPTED, REFUSED, USAGE, CliError
 from aaa.cli.output import FORMATS, clear, show_error
 
 NOUNS = {
@@ -168,8 +168,12 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
-        return USAGE if isinstance(error, click.UsageError) else 1
+        code = USAGE if isinstance(error, click.UsageError) else REFUSED
+        if _form_of(given, options) in ("json", "jsonl"):
+            show_error(CliError("usage", error.format_message(), code), "json")
+        else:
+            error.show()
+        return code
     except CliError as error:
         show_error(error, _form_of(given, options))
         return error.exit_code
