@@ -18,6 +18,7 @@ from aaa.api.shapes.accounts import (
     Verified,
     VerifiedCurrency,
     Voucher,
+    Window,
 )
 from aaa.api.shapes.calls import (
     Cdr,
@@ -85,6 +86,7 @@ __all__ = [
     "Verified",
     "VerifiedCurrency",
     "Voucher",
+    "Window",
     "instant",
     "money",
 ]

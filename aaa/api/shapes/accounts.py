@@ -37,6 +37,14 @@ class Limits(BaseModel):
     allowed_classes: list[str] | None = None
 
 
+class Window(BaseModel):
+    """What an account spent in the hour or day that runs, beside what may be spent in it."""
+
+    kind: str = Field(description="hour or day, of UTC")
+    spent: Money
+    limit: Money
+
+
 class Balance(BaseModel):
     """The figures of SEMANTICS S1: available = balance + credit_limit - reserved; reserved contains accrued."""
 
@@ -48,6 +56,7 @@ class Balance(BaseModel):
     available: Money | None = Field(description="null: the credit is unlimited")
     live_sessions: int
     buckets: list[Bucket]
+    windows: list[Window]
 
 
 class Account(BaseModel):
@@ -87,6 +96,7 @@ class Entry(BaseModel):
     balance_after: Money
     cause: str
     ref: str
+    ended: str | None = Field(description="how the session ended whose charge it is, such as normal, exhausted, killed")
 
 
 class Moved(BaseModel):
