@@ -14,10 +14,10 @@ from functools import lru_cache
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask
 from aaa.diameter.codec import ERROR, HEADER, HEADER_SIZE, MANDATORY, PROXIABLE, VENDOR_FLAG, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
-from aaa.diameter.peer import Identity
 from aaa.diameter.plan import Asked, Line
 from aaa.diameter.terms import Terms
 from aaa.diameter.units import UNIT_OF, USUAL_AVP, granted, money, ntp_time

@@ -15,13 +15,13 @@ from functools import partial
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.cca import CODE_OF, answer, of_invalid, refusal, result_of
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ccr, Reading
 from aaa.diameter.codec import ERROR, Invalid, Message
 from aaa.diameter.credit_control import asked, command, host_key, identities, next_key, session_key
 from aaa.diameter.links import Links
 from aaa.diameter.pattern import Patterns
-from aaa.diameter.peer import Identity
 from aaa.diameter.plan import CONTEXTS, plan_of
 from aaa.diameter.text import COMMANDS
 from aaa.diameter.trace import Traces
