@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.ccr import EVENT, TERMINATION, UPDATE, Ccr
@@ -136,7 +138,7 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
         )
     begin = Begin(
         key,
-        identity._replace(digest=f"{ccr.digest}:{ccr.end_to_end:08x}"),
+        replace(identity, digest=f"{ccr.digest}:{ccr.end_to_end:08x}"),
         policy,
         lines,
         form.origin_host,

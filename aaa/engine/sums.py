@@ -92,8 +92,17 @@ def posted(account: Account, amount_micro: int, cause: str, ref: str, now: int) 
     balance = account.balance_micro + amount_micro
     number = account.entry_no + 1
     entry = Entry(account.profile.id, number, amount_micro, balance, cause, ref, now)
-    profile, _, accrued, reserved, live, _, buckets, windows = account
-    return Account(profile, balance, accrued, reserved, live, number, buckets, windows), (entry,)
+    after = Account(
+        account.profile,
+        balance,
+        account.accrued_micro,
+        account.reserved_micro,
+        account.live_sessions,
+        number,
+        account.buckets,
+        account.windows,
+    )
+    return after, (entry,)
 
 
 def ref_of(session: Session) -> str:

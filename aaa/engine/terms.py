@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+
+from aaa.value import Value
 
 SECOND_US = 1_000_000
 
@@ -58,7 +59,7 @@ class Reason(StrEnum):
     DRAINING = "draining"
 
 
-class ChargeKey(NamedTuple):
+class ChargeKey(Value, frozen=True):
     """What a line of a session charges for (S2, RFC 8506 8.42, 8.29, 8.28)."""
 
     service: str = "voice"  # voice | data | message | event
@@ -68,7 +69,7 @@ class ChargeKey(NamedTuple):
     direction: str = ""
 
 
-class Policy(NamedTuple):
+class Policy(Value, frozen=True):
     """
     How one client (NAS or peer) is to be granted units (S5, S6, S9), from configuration.
 
@@ -116,3 +117,7 @@ class Limits:
     spend_per_hour_micro: int | None = None
     spend_per_day_micro: int | None = None
     calls_per_second: int | None = None
+
+
+NO_LIMITS = Limits()
+"""What most accounts have: this very object, so that nothing has to be asked of it."""

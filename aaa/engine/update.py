@@ -7,6 +7,8 @@ renewal (S6), or a transfer to another destination (S14).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.begin import beyond, deadline_of, denial, first_reason, line_head
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, EarlyStart, Notice
@@ -47,7 +49,7 @@ def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tar
     lines, told, notices = _updated(
         account, session, command.lines, command.policy, tariffs, command.event_us or now, 0, now
     )
-    if not any(isinstance(line, LineGrant) for line in told):
+    if not any([isinstance(line, LineGrant) for line in told]):
         return NOTHING, denial(account, first_reason(told), session.head.id)
     state = State.OPEN if command.early_start_us or any(line.used for line in lines) else session.state
     return _granted(accounts, session, lines, told, command, state, notices, now)
@@ -73,20 +75,20 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     is_numbered = command.identity.order is not None
     requests = command.lines
     refused: Told = ()
-    if session.cause and any(request.wants_quota for request in requests):
+    if session.cause and any([request.wants_quota for request in requests]):
         if not is_numbered:
             return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
         # What such a client used since its last report is told only once: take it, but grant nothing more.
         refused = tuple(LineDenial(request.key, Reason.NOT_ALLOWED) for request in requests if request.wants_quota)
-        requests = tuple(request._replace(wants_quota=False) for request in requests)
+        requests = tuple(replace(request, wants_quota=False) for request in requests)
     lines, told, notices = _updated(
         account, session, requests, session.head.policy, tariffs, event_us, answered_us, now
     )
     told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
-    if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):
+    if told and (is_numbered or any([isinstance(line, LineGrant) for line in told])):
         if answered_us != session.answered_us or started_us != session.started_us:
-            session = session._replace(answered_us=answered_us, started_us=started_us)
+            session = replace(session, answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
     after = session.heard_of(State.OPEN, deadline_us, lines, started_us, answered_us)
@@ -98,7 +100,7 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         return changes, denial(moved_account, first_reason(told), session.head.id)
     done = ack(moved_account, after, Outcome.DONE)
     if is_numbered:  # its usage counts from the last report, so a repeat must be known
-        changes = changes._replace(session=remembered(after, command.identity, done))
+        changes = replace(changes, session=remembered(after, command.identity, done))
     return changes, done
 
 
@@ -119,7 +121,7 @@ def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
 def with_aliases(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[Session, tuple[str, ...]]:
     """The session known by these names as well, and those that are new."""
     known, added = _names(session, key, aliases)
-    return (session._replace(aliases=known), added) if added else (session, ())
+    return (replace(session, aliases=known), added) if added else (session, ())
 
 
 def _names(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -184,7 +186,7 @@ def _updated(
             told.append(line_told)
         lines = replaced(lines, line, fresh)
         if request.wants_quota and isinstance(line_told, LineGrant):
-            switch_us = change_us(fresh, policy, now)
+            switch_us = change_us(fresh, policy, now) if policy.tells_validity else 0
             if switch_us:
                 left = moved(account, session.lines, lines)
                 lines, after = beyond(left, lines, fresh, request, policy, switch_us, now)
@@ -285,10 +287,11 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
     account, after = corrected.account, corrected.session
     if is_radius:
         account = moved(account, (), (), live=1)
-        after = after._replace(
+        after = replace(
+            after,
             state=State.OPEN,
             lines=tuple(
-                released(line, account.buckets)._replace(is_final=False) for line in after.lines
+                replace(released(line, account.buckets), is_final=False) for line in after.lines
             ),  # the hold is gone
             assumed=False,
             ended_us=0,
@@ -306,7 +309,7 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
     )
     if not is_radius:
         late = ack(account, after, Outcome.UNKNOWN)
-        return changes._replace(session=remembered(after, command.identity, late)), late
+        return replace(changes, session=remembered(after, command.identity, late)), late
     if any(request.wants_quota for request in command.lines):
         return _late_refill(changes, command, tariffs, now)
     return changes, ack(account, after, Outcome.DONE)
@@ -316,10 +319,10 @@ def _late_refill(changes: Changes, command: Update, tariffs: Tariffs, now: int) 
     """Grant more to a session that lives again; a denial still keeps the correction."""
     if changes.session is None:
         raise InvariantBroken("a correction without its session")
-    requests = tuple(request._replace(usage=None) for request in command.lines)
-    grown, answer = update(changes.accounts, changes.session, command._replace(lines=requests), tariffs, now)
+    requests = tuple(replace(request, usage=None) for request in command.lines)
+    grown, answer = update(changes.accounts, changes.session, replace(command, lines=requests), tariffs, now)
     if grown.session is None:
         return changes, answer
-    return grown._replace(
-        entries=changes.entries, units=changes.units, settles=True, notices=changes.notices + grown.notices
+    return replace(
+        grown, entries=changes.entries, units=changes.units, settles=True, notices=changes.notices + grown.notices
     ), answer

@@ -11,6 +11,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant, Outcome
 from aaa.engine.changes import NOTHING, Changes, Decision, EarlyStart
 from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Update
@@ -210,10 +212,9 @@ class Desk:
         stage.requests.append(request)
         if changes is NOTHING:
             return
-        accounts, session, is_new, entries, units, settles, new_aliases, early_start, unrated, notices = changes
         if self.keeps_before:
             self._keep_before(stage, changes)
-        for account in accounts:
+        for account in changes.accounts:
             cached = self.cache.accounts[account.profile.id]
             stage.account = account
             if account is not cached.account:
@@ -223,25 +224,26 @@ class Desk:
                 if account.windows is not cached.account.windows:
                     stage.rarely().windows = account
                 cached.account = account
+        session = changes.session
         if session is not None:
             self.cache.put_session(session)
-            stage.put_session(session, is_new)
-            if is_new:
+            stage.put_session(session, changes.is_new)
+            if changes.is_new:
                 self._number = next(self._numbers)
-            if settles:
+            if changes.settles:
                 stage.settled[session.head.id] = session
-            for alias in new_aliases:
+            for alias in changes.new_aliases:
                 stage.rarely().aliases.append((alias, session.head.id))
-        if entries:
-            stage.entries.extend(entries)
-        if units:
-            stage.rarely().units.extend(units)
-        if early_start is not None:
-            self._note_start(stage, early_start)
-        if unrated is not None:
-            stage.rarely().unrated.append((self._number, unrated))
+        if changes.entries:
+            stage.entries.extend(changes.entries)
+        if changes.units:
+            stage.rarely().units.extend(changes.units)
+        if changes.early_start is not None:
+            self._note_start(stage, changes.early_start)
+        if changes.unrated is not None:
+            stage.rarely().unrated.append((self._number, changes.unrated))
             self._number = next(self._numbers)
-        for notice in notices:
+        for notice in changes.notices:
             self._counters[notice.kind, notice.cause] += notice.amount
 
     def _keep_before(self, stage: Stage, changes: Changes) -> None:
@@ -269,7 +271,7 @@ class Desk:
                 if known is not None and known[1] > request.now:
                     started_us = known[0]
                     break
-        return command._replace(early_start_us=started_us) if started_us else command
+        return replace(command, early_start_us=started_us) if started_us else command
 
     def _moved_before(self, request: Request, command: Adjust, account_id: int | None) -> Answer | None:
         """The answer if money was moved with this key before, here or in the store (S13)."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from hmac import compare_digest
-from typing import NamedTuple
 
 from aaa.engine.ports import Subscriber
 from aaa.errors import ConfigError
@@ -24,6 +23,7 @@ from aaa.radius.guesses import Guesses
 from aaa.radius.nonces import Freshness, Nonces
 from aaa.radius.packet import Packet, Secret, attribute, chap_response, reveal_password
 from aaa.radius.passwords import HashPool, is_slow, kind_of, matches, nobody
+from aaa.value import Value
 
 OPENED_MAX = 65_536
 CHAP_LENGTH = 17  # identifier and 16 octets, RFC 2865 5.3
@@ -38,7 +38,7 @@ class Outcome(Enum):
     OVERLOADED = "overloaded"
 
 
-class Verdict(NamedTuple):
+class Verdict(Value, frozen=True):
     """
     The outcome, why, what goes into the answer for it, and the secret to sign that answer with (None:
     the one the request was checked with).

@@ -7,6 +7,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Grant, LineGrant, Outcome
 from aaa.engine.commands import Action, Begin, Command, Delta, End, Event, Identity, LineRequest, Update
 from aaa.engine.terms import SECOND_US, ChargeKey, Policy
@@ -80,7 +82,7 @@ class PeerSession:
     def again(self, command: Command) -> Command:
         """The same request with the T flag."""
         if isinstance(command, Begin | Update | End):
-            return command._replace(identity=command.identity._replace(retransmitted=True))
+            return replace(command, identity=replace(command.identity, retransmitted=True))
         return command
 
     def late(self) -> Command | None:
