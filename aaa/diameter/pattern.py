@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -27,6 +27,7 @@ from aaa.diameter.ccr import Ccr, Form, Reading, digest_of
 from aaa.diameter.codec import ERROR, HEADER_SIZE, REQUEST, Avp
 from aaa.diameter.dictionary import FIXED_SIZES
 from aaa.diameter.units import most_units, time_of
+from aaa.value import Value
 
 KEYS_MAX = 4_096
 PATTERNS_MAX = 8  # of one key
@@ -60,7 +61,7 @@ _IRREGULAR = frozenset((n.CC_SUB_SESSION_ID, n.REFUND_INFORMATION, n.CC_MONEY))
 _Key = tuple[int, int, bytes]
 
 
-class Pattern(NamedTuple):
+class Pattern(Value, frozen=True):
     """
     What requests of one template have in common, and where each has its own.
 
@@ -98,25 +99,22 @@ class Pattern(NamedTuple):
         try:
             for place in self.texts:
                 found[place].decode()
-            return tuple.__new__(
-                Ccr,
-                (
-                    self.form,
-                    data,
-                    flags,
-                    found[1],
-                    found[2],
-                    found[self.session_id].decode(),
-                    found[self.number],
-                    tuple([(kind, found[place].decode() if place >= 0 else "") for kind, place in self.named]),
-                    found[self.calling].decode() if self.calling >= 0 else "",
-                    found[self.called].decode() if self.called >= 0 else "",
-                    time_of(found[self.event]) if self.event >= 0 else 0,
-                    digest_of((self.digest_head, *self.digested(data))),
-                    found[self.state] if self.state >= 0 else 0,
-                    units,
-                    b"".join([head + data[at:stop] + pad for head, at, stop, pad in self.proxies]),
-                ),
+            return Ccr(
+                self.form,
+                data,
+                flags,
+                found[1],
+                found[2],
+                found[self.session_id].decode(),
+                found[self.number],
+                tuple([(kind, found[place].decode() if place >= 0 else "") for kind, place in self.named]),
+                found[self.calling].decode() if self.calling >= 0 else "",
+                found[self.called].decode() if self.called >= 0 else "",
+                time_of(found[self.event]) if self.event >= 0 else 0,
+                digest_of((self.digest_head, *self.digested(data))),
+                found[self.state] if self.state >= 0 else 0,
+                units,
+                b"".join([head + data[at:stop] + pad for head, at, stop, pad in self.proxies]),
             )
         except UnicodeDecodeError:
             return None
