@@ -29,8 +29,8 @@ from aaa.diameter.dictionary import FIXED_SIZES
 from aaa.diameter.units import most_units, time_of
 from aaa.value import Value
 
-KEYS_MAX = 4_096
-PATTERNS_MAX = 8  # of one key
+KEYS_MAX = 2_048
+PATTERNS_MAX = 4  # of one key; all of them take 40 MB at most
 HOST_MAX = 128  # octets of a host's name that tell clients apart
 MISSES_BEFORE = 2  # a template that comes once is not worth a pattern
 _LEAD = struct.Struct(">I16xQ")
