@@ -79,6 +79,7 @@ class Pattern(Value, frozen=True):
     calling: int
     called: int
     named: tuple[tuple[str, int], ...]
+    is_named_once: bool
     texts: tuple[int, ...]  # decoded by the full reader, and of no use
     units: tuple[int, int]  # the first, and behind the last
     units_max: int
@@ -96,6 +97,7 @@ class Pattern(Value, frozen=True):
         units = found[first:last]
         if flags & (REQUEST | ERROR) != REQUEST or (units and max(units) > self.units_max):
             return None
+        named, proxies = self.named, self.proxies
         try:
             for place in self.texts:
                 found[place].decode()
@@ -107,17 +109,20 @@ class Pattern(Value, frozen=True):
                 found[2],
                 found[self.session_id].decode(),
                 found[self.number],
-                tuple([(kind, found[place].decode() if place >= 0 else "") for kind, place in self.named]),
+                ((named[0][0], found[named[0][1]].decode()),) if self.is_named_once else self._named(found),
                 found[self.calling].decode() if self.calling >= 0 else "",
                 found[self.called].decode() if self.called >= 0 else "",
                 time_of(found[self.event]) if self.event >= 0 else 0,
                 digest_of((self.digest_head, *self.digested(data))),
                 found[self.state] if self.state >= 0 else 0,
                 units,
-                b"".join([head + data[at:stop] + pad for head, at, stop, pad in self.proxies]),
+                b"".join([head + data[at:stop] + pad for head, at, stop, pad in proxies]) if proxies else b"",
             )
         except UnicodeDecodeError:
             return None
+
+    def _named(self, found: tuple[Any, ...]) -> tuple[tuple[str, str], ...]:
+        return tuple([(kind, found[place].decode() if place >= 0 else "") for kind, place in self.named])
 
 
 def pattern_of(data: bytes, reading: Reading) -> Pattern | None:
@@ -154,6 +159,7 @@ def pattern_of(data: bytes, reading: Reading) -> Pattern | None:
         _place(calling, place),
         _place(called, place),
         named,
+        len(named) == 1 and named[0][1] >= 0,
         tuple(place[one.at] for one in walk.texts if one.at in place and place[one.at] not in used),
         (units[0], units[-1] + 1) if units else (0, 0),
         min((most_units(one.code) for one in reading.amounts), default=0),

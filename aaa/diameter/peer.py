@@ -19,6 +19,7 @@ from aaa.diameter import names as n
 from aaa.diameter.capabilities import BASE_COMMANDS, Identity, check, check_applications, offer
 from aaa.diameter.codec import ERROR, PROXIABLE, REQUEST, Invalid, Message
 from aaa.diameter.peers import Peer
+from aaa.value import Value
 
 SECOND_US = 1_000_000
 PENDING_MAX = 1_024
@@ -44,7 +45,7 @@ class Timers(NamedTuple):
     message_max: int = 1 << 18
 
 
-class Opened(NamedTuple):
+class Opened(Value, frozen=True):
     """Capabilities were exchanged: this peer is connected."""
 
     peer: Peer
@@ -52,20 +53,20 @@ class Opened(NamedTuple):
     state_id: int = 0  # its Origin-State-Id; 0: it told none
 
 
-class Requested(NamedTuple):
+class Requested(Value, frozen=True):
     """A request that is not the machine's own business, as it was received; to be answered with `send`."""
 
     data: bytes
 
 
-class Answered(NamedTuple):
+class Answered(Value, frozen=True):
     """What became of a request of ours; no message: nobody answered in time."""
 
     command: int
     message: Message | None
 
 
-class Closed(NamedTuple):
+class Closed(Value, frozen=True):
     """The connection is to be closed once everything is sent; comes once."""
 
     reason: str

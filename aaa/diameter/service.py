@@ -83,7 +83,7 @@ class DiameterService:
         """
         turn = Turn(self, link, data, now_us, order)
         order.append(turn)
-        if self.traces:
+        if self.traces.people:
             turn.traced = self.traces.request(codec.decode(data), link.origin_host, now_us)
         try:
             ccr = self._patterns.read(data)
@@ -168,7 +168,7 @@ class DiameterService:
             if kind in (INITIAL, EVENT):
                 raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, host))
             raise Invalid(codec.UNKNOWN_SESSION_ID)
-        if ccr.state_id:
+        if self._states.get(host) != ccr.state_id:
             self.in_state(host, ccr.state_id)
         turn.asked = asked(ccr, plan_of(form, peer, self._contexts))
         name = turn.name = session_key(ccr)

@@ -18,11 +18,8 @@ from aaa.engine.ports import Subscriber
 class Link(Protocol):
     """An open connection, as far as the service needs it."""
 
-    @property
-    def peer(self) -> Peer: ...
-
-    @property
-    def origin_host(self) -> str: ...
+    peer: Peer
+    origin_host: str
 
     def request(self, command: int, body: bytes) -> bool: ...
 
