@@ -64,7 +64,7 @@ class Turn:
 
     data: bytes | None = None  # the answer
     ccr: Ccr | None = None
-    asked: Asked | None = None
+    asked: Asked  # of a CCR that is to be decided
     name = ""  # how its client calls the session
     key = ""  # and under which name it is in use
     payer: Subscriber | None = None
