@@ -2,8 +2,9 @@
 
 import sys
 
-from bench import radius, rating
+from bench import diameter, radius, rating
 
 if __name__ == "__main__":
     rating.main()
+    diameter.main()
     sys.exit(radius.main())

@@ -14,13 +14,13 @@ from functools import lru_cache
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask
 from aaa.diameter.codec import ERROR, HEADER, HEADER_SIZE, MANDATORY, PROXIABLE, VENDOR_FLAG, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
-from aaa.diameter.peer import Identity
 from aaa.diameter.plan import Asked, Line
 from aaa.diameter.terms import Terms
-from aaa.diameter.units import UNIT_OF, USUAL_AVP, granted, money, ntp_time
+from aaa.diameter.units import MONEY_SIZE, UNIT_OF, USUAL_AVP, granted, money, ntp_time
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.terms import Reason
 
@@ -57,6 +57,8 @@ _TRIPLE = struct.Struct(">III")
 _SESSION_ID = n.SESSION_ID.to_bytes(4, "big")
 _TEXTS = {code.to_bytes(4, "big"): str(code) for code in (codec.SUCCESS, *CODE_OF.values())}
 _REMAINING_BALANCE = n.REMAINING_BALANCE & 0xFFFFFFFF
+_COST_HEAD = _HEAD.pack(n.COST_INFORMATION, _M | MONEY_SIZE + 8)
+_REMAINING_HEAD = _TRIPLE.pack(_REMAINING_BALANCE, VENDOR_FLAG << 24 | MONEY_SIZE + 12, VENDOR_3GPP)
 _REFUND_INFORMATION = n.REFUND_INFORMATION & 0xFFFFFFFF
 
 
@@ -239,13 +241,16 @@ def _mscc(ask: Ask, inner: bytes, code: int) -> bytes:
 
 def _cost(micro: int, currency: str) -> bytes:
     payload = money(micro, currency)
-    return _HEAD.pack(n.COST_INFORMATION, _M | len(payload) + 8) + payload
+    if len(payload) == MONEY_SIZE:
+        return _COST_HEAD + payload
+    return codec.avp(n.COST_INFORMATION, payload)
 
 
 def _remaining(micro: int, currency: str) -> bytes:
     payload = money(micro, currency)
-    size = VENDOR_FLAG << 24 | len(payload) + 12
-    return _TRIPLE.pack(_REMAINING_BALANCE, size, VENDOR_3GPP) + payload
+    if len(payload) == MONEY_SIZE:
+        return _REMAINING_HEAD + payload
+    return codec.avp(_REMAINING_BALANCE, payload, 0, VENDOR_3GPP)
 
 
 def _unrated(asked: Asked, reason: Reason) -> bytes:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -20,6 +20,7 @@ from aaa.diameter.codec import Avp, Invalid, Message
 from aaa.diameter.parties import Named, Parties, Walk, identity, parties
 from aaa.diameter.rules import checked, is_unknown
 from aaa.diameter.units import Amount, amounts, tariff_change_usage, time_of
+from aaa.value import Value
 
 INITIAL, UPDATE, TERMINATION, EVENT = 1, 2, 3, 4
 _DIGESTED = frozenset(
@@ -41,7 +42,7 @@ _DIGESTED = frozenset(
 _KEY_AND_SIZE = struct.Struct(">QI")
 
 
-class Unit(NamedTuple):
+class Unit(Value, frozen=True):
     """Units of one kind: the AVP they are written in, their place in `Ccr.units`, and their currency if money."""
 
     code: int
@@ -49,7 +50,7 @@ class Unit(NamedTuple):
     currency: int = 0
 
 
-class Ask(NamedTuple):
+class Ask(Value, frozen=True):
     """
     One service that is asked for or reported on: an MSCC, or the command level.
 
@@ -84,7 +85,7 @@ class Form:
     plan: Any = field(default=None, compare=False, repr=False)
 
 
-class Ccr(NamedTuple):
+class Ccr(Value, frozen=True):
     """A request as it was understood; `identities` are (type, value) pairs as sent."""
 
     form: Form

@@ -35,6 +35,8 @@ class Connection(protocol.Protocol):
 
     machine: PeerMachine
     transport: Any
+    peer: Peer  # the entry it belongs to, once it is open
+    origin_host = ""
 
     def __init__(self, server: DiameterServer, address: str) -> None:
         self.address = address
@@ -45,16 +47,6 @@ class Connection(protocol.Protocol):
         self._is_touched = False
         self._unsent = bytearray()
         self.answers = InOrder(self._answer)
-
-    @property
-    def peer(self) -> Peer:
-        """The entry this connection belongs to, once it is open."""
-        assert self.machine.peer is not None, "only open connections have requests"  # noqa: S101
-        return self.machine.peer
-
-    @property
-    def origin_host(self) -> str:
-        return self.machine.origin_host
 
     def request(self, command: int, body: bytes) -> bool:
         """Send a request of ours."""
@@ -75,8 +67,9 @@ class Connection(protocol.Protocol):
         machine = self.machine
         if machine.state is not State.OPEN:
             return True
-        machine.peer = self._find(machine.origin_host, machine.origin_realm) or machine.peer
-        return self._find(machine.origin_host, machine.origin_realm) is not None
+        found = self._find(machine.origin_host, machine.origin_realm)
+        self.peer = found or self.peer
+        return found is not None
 
     # -- Twisted's side ---------------------------------------------------------------------------
 
@@ -165,6 +158,7 @@ class Connection(protocol.Protocol):
                 service.handle(event.data, self, self.answers, now)
                 server.arrived()
             elif isinstance(event, Opened):
+                self.peer, self.origin_host = event.peer, event.origin_host
                 server.counters["connections", event.origin_host, "opened"] += 1
                 service.joined(self, machine.origin_realm, event.state_id)
             elif isinstance(event, Closed):

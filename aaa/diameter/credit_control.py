@@ -105,7 +105,7 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
     Args:
         has_payer: An end whose session nobody knows is charged to the one it names (S19).
     """
-    ccr, plan, _ = asked
+    ccr, plan = asked.ccr, asked.plan
     form, kind = ccr.form, ccr.form.kind
     event_us = ccr.event_us if now - EARLY_US <= ccr.event_us <= now + AHEAD_US else 0
     if len(plan.lines) == 1:
@@ -160,27 +160,26 @@ _normalised = lru_cache(maxsize=16_384)(normalise)
 
 def _request(line: Line, ccr: Ccr, plan: Plan) -> LineRequest:
     """What a command asks of one line."""
-    _, _, wants_quota, key, requested, used, before, after, is_bare, is_open, currency = line
-    units = ccr.units
+    units, key, currency = ccr.units, line.key, line.currency
     if currency is None:
         received = ccr.called
         destination = _normalised(received, plan.peer.numbers) if received else ""
     else:
         received = destination = currency
-    wanted = (_total(units, requested) or None) if requested else None
-    if wanted is None and wants_quota and key.unit == "events":
+    wanted = (_total(units, line.requested) or None) if line.requested else None
+    if wanted is None and line.wants_quota and key.unit == "events":
         wanted = 1
     return LineRequest(
         key,
-        Delta(_total(units, used)) if used else None,
-        wants_quota,
+        Delta(_total(units, line.used)) if line.used else None,
+        line.wants_quota,
         wanted,
         destination,
         received,
-        is_bare,
-        _total(units, before) if before else 0,
-        _total(units, after) if after else 0,
-        is_open,
+        line.is_bare,
+        _total(units, line.before) if line.before else 0,
+        _total(units, line.after) if line.after else 0,
+        line.is_open,
         ccr.form.is_multiple,
     )
 

@@ -12,8 +12,8 @@ from collections.abc import Collection
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.credit_control import session_of
-from aaa.diameter.peer import Identity
 from aaa.diameter.text import COMMANDS
 from aaa.diameter.turns import Link
 from aaa.diameter.waiting import Waiting, put

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
@@ -27,9 +27,10 @@ from aaa.diameter.ccr import Ccr, Form, Reading, digest_of
 from aaa.diameter.codec import ERROR, HEADER_SIZE, REQUEST, Avp
 from aaa.diameter.dictionary import FIXED_SIZES
 from aaa.diameter.units import most_units, time_of
+from aaa.value import Value
 
-KEYS_MAX = 4_096
-PATTERNS_MAX = 8  # of one key
+KEYS_MAX = 2_048
+PATTERNS_MAX = 4  # of one key; all of them take 40 MB at most
 HOST_MAX = 128  # octets of a host's name that tell clients apart
 MISSES_BEFORE = 2  # a template that comes once is not worth a pattern
 _LEAD = struct.Struct(">I16xQ")
@@ -60,7 +61,7 @@ _IRREGULAR = frozenset((n.CC_SUB_SESSION_ID, n.REFUND_INFORMATION, n.CC_MONEY))
 _Key = tuple[int, int, bytes]
 
 
-class Pattern(NamedTuple):
+class Pattern(Value, frozen=True):
     """
     What requests of one template have in common, and where each has its own.
 
@@ -78,6 +79,7 @@ class Pattern(NamedTuple):
     calling: int
     called: int
     named: tuple[tuple[str, int], ...]
+    is_named_once: bool
     texts: tuple[int, ...]  # decoded by the full reader, and of no use
     units: tuple[int, int]  # the first, and behind the last
     units_max: int
@@ -95,31 +97,32 @@ class Pattern(NamedTuple):
         units = found[first:last]
         if flags & (REQUEST | ERROR) != REQUEST or (units and max(units) > self.units_max):
             return None
+        named, proxies = self.named, self.proxies
         try:
             for place in self.texts:
                 found[place].decode()
-            return tuple.__new__(
-                Ccr,
-                (
-                    self.form,
-                    data,
-                    flags,
-                    found[1],
-                    found[2],
-                    found[self.session_id].decode(),
-                    found[self.number],
-                    tuple([(kind, found[place].decode() if place >= 0 else "") for kind, place in self.named]),
-                    found[self.calling].decode() if self.calling >= 0 else "",
-                    found[self.called].decode() if self.called >= 0 else "",
-                    time_of(found[self.event]) if self.event >= 0 else 0,
-                    digest_of((self.digest_head, *self.digested(data))),
-                    found[self.state] if self.state >= 0 else 0,
-                    units,
-                    b"".join([head + data[at:stop] + pad for head, at, stop, pad in self.proxies]),
-                ),
+            return Ccr(
+                self.form,
+                data,
+                flags,
+                found[1],
+                found[2],
+                found[self.session_id].decode(),
+                found[self.number],
+                ((named[0][0], found[named[0][1]].decode()),) if self.is_named_once else self._named(found),
+                found[self.calling].decode() if self.calling >= 0 else "",
+                found[self.called].decode() if self.called >= 0 else "",
+                time_of(found[self.event]) if self.event >= 0 else 0,
+                digest_of((self.digest_head, *self.digested(data))),
+                found[self.state] if self.state >= 0 else 0,
+                units,
+                b"".join([head + data[at:stop] + pad for head, at, stop, pad in proxies]) if proxies else b"",
             )
         except UnicodeDecodeError:
             return None
+
+    def _named(self, found: tuple[Any, ...]) -> tuple[tuple[str, str], ...]:
+        return tuple([(kind, found[place].decode() if place >= 0 else "") for kind, place in self.named])
 
 
 def pattern_of(data: bytes, reading: Reading) -> Pattern | None:
@@ -156,6 +159,7 @@ def pattern_of(data: bytes, reading: Reading) -> Pattern | None:
         _place(calling, place),
         _place(called, place),
         named,
+        len(named) == 1 and named[0][1] >= 0,
         tuple(place[one.at] for one in walk.texts if one.at in place and place[one.at] not in used),
         (units[0], units[-1] + 1) if units else (0, 0),
         min((most_units(one.code) for one in reading.amounts), default=0),

@@ -8,7 +8,6 @@ for all requests that are written alike.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, Ask, Ccr, Form, Unit
 from aaa.diameter.peers import Peer
@@ -16,6 +15,7 @@ from aaa.diameter.terms import Terms
 from aaa.diameter.units import CURRENCIES, UNIT_OF, USUAL_AVP
 from aaa.engine.commands import Action
 from aaa.engine.terms import ChargeKey
+from aaa.value import Value
 
 CONTEXTS = {
     "32251": "data",
@@ -32,7 +32,7 @@ _USUAL_UNIT = {"voice": "seconds", "data": "octets", "message": "events", "event
 _CURRENCY_OF = {number: letters for letters, number in CURRENCIES.items()}
 
 
-class Line(NamedTuple):
+class Line(Value, frozen=True):
     """
     How one thing that was asked for is charged and answered.
 
@@ -52,7 +52,7 @@ class Line(NamedTuple):
     currency: str | None  # money is asked for by its currency, everything else by who is called
 
 
-class Plan(NamedTuple):
+class Plan(Value, frozen=True):
     """
     How requests of one form are charged and answered for one peer.
 
@@ -71,7 +71,7 @@ class Plan(NamedTuple):
         return self.peer.terms
 
 
-class Asked(NamedTuple):
+class Asked(Value, frozen=True):
     """A request, and how its parts are to be answered."""
 
     ccr: Ccr

@@ -15,9 +15,10 @@ from typing import Any
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.connection import Connection
 from aaa.diameter.listen import endpoint
-from aaa.diameter.peer import Identity, State, Timers
+from aaa.diameter.peer import State, Timers
 from aaa.diameter.peers import Peers
 from aaa.diameter.service import DiameterService
 from aaa.engine.ports import Directory, Node

@@ -15,13 +15,13 @@ from functools import partial
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.cca import CODE_OF, answer, of_invalid, refusal, result_of
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ccr, Reading
 from aaa.diameter.codec import ERROR, Invalid, Message
 from aaa.diameter.credit_control import asked, command, host_key, identities, next_key, session_key
 from aaa.diameter.links import Links
 from aaa.diameter.pattern import Patterns
-from aaa.diameter.peer import Identity
 from aaa.diameter.plan import CONTEXTS, plan_of
 from aaa.diameter.text import COMMANDS
 from aaa.diameter.trace import Traces
@@ -83,7 +83,7 @@ class DiameterService:
         """
         turn = Turn(self, link, data, now_us, order)
         order.append(turn)
-        if self.traces:
+        if self.traces.people:
             turn.traced = self.traces.request(codec.decode(data), link.origin_host, now_us)
         try:
             ccr = self._patterns.read(data)
@@ -168,7 +168,7 @@ class DiameterService:
             if kind in (INITIAL, EVENT):
                 raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, host))
             raise Invalid(codec.UNKNOWN_SESSION_ID)
-        if ccr.state_id:
+        if self._states.get(host) != ccr.state_id:
             self.in_state(host, ccr.state_id)
         turn.asked = asked(ccr, plan_of(form, peer, self._contexts))
         name = turn.name = session_key(ccr)
@@ -188,7 +188,6 @@ class DiameterService:
         if turn.is_report:
             self._submit(turn)
             return
-        assert turn.asked is not None  # noqa: S101 - for the type checker
         self.directory.find(identities(turn.asked.ccr.identities, turn.asked.plan.peer.numbers), turn.found)
         if not turn.is_found:
             self._behind[turn.name] = deque()
@@ -204,7 +203,6 @@ class DiameterService:
     def _submit(self, turn: Turn) -> None:
         """Give a request to the node; its answer, or the way to another session of this name, comes back."""
         wanted, payer = turn.asked, turn.payer
-        assert wanted is not None  # noqa: S101 - for the type checker
         key = turn.key = self._current.get(turn.name, turn.name)
         asks = command(wanted, key, turn.since_us, payer is not None)
         if payer is None:
@@ -217,7 +215,6 @@ class DiameterService:
     def answered(self, turn: Turn, decided: Answer) -> None:
         """The engine has decided: answer, or ask the session that its name means now."""
         wanted = turn.asked
-        assert wanted is not None  # noqa: S101 - for the type checker
         kind = wanted.ccr.form.kind
         if kind != EVENT:
             if isinstance(decided, Denial) and turn.reuses < REUSES_MAX and self._is_asked_elsewhere(turn, decided):
@@ -232,7 +229,6 @@ class DiameterService:
 
     def _is_asked_elsewhere(self, turn: Turn, denial: Denial) -> bool:
         """Whether a request of a session that is over, or not its own, goes to another one (S7)."""
-        assert turn.asked is not None  # noqa: S101 - for the type checker
         kind, reason = turn.asked.ccr.form.kind, denial.reason
         if reason is Reason.SESSION_REPLACED:
             put(self._current, turn.name, next_key(turn.key, denial.session_id))

@@ -18,11 +18,8 @@ from aaa.engine.ports import Subscriber
 class Link(Protocol):
     """An open connection, as far as the service needs it."""
 
-    @property
-    def peer(self) -> Peer: ...
-
-    @property
-    def origin_host(self) -> str: ...
+    peer: Peer
+    origin_host: str
 
     def request(self, command: int, body: bytes) -> bool: ...
 
@@ -67,7 +64,7 @@ class Turn:
 
     data: bytes | None = None  # the answer
     ccr: Ccr | None = None
-    asked: Asked | None = None
+    asked: Asked  # of a CCR that is to be decided
     name = ""  # how its client calls the session
     key = ""  # and under which name it is in use
     payer: Subscriber | None = None

@@ -45,6 +45,7 @@ _M = codec.MANDATORY << 24
 _TIME = struct.Struct(">IIIII")
 _COUNTED = struct.Struct(">IIIIQ")
 _MONEY = struct.Struct(">IIIIqIIiIII")
+MONEY_SIZE = _MONEY.size  # of an amount with an exponent in a currency that has a number
 
 
 class Amount(NamedTuple):

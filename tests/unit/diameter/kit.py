@@ -12,9 +12,9 @@ from sqlalchemy import delete, insert, update
 from aaa.bus.hub import Hub
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.codec import Avp, Message
 from aaa.diameter.dictionary import BY_NAME, DEFINITIONS, NUMBERS
-from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer, peer_from
 from aaa.diameter.service import DiameterService
 from aaa.diameter.turns import InOrder

@@ -12,9 +12,10 @@ from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.ccr import Ccr, Reading
 from aaa.diameter.codec import Invalid
-from aaa.diameter.pattern import KEYS_MAX, PATTERNS_MAX, Patterns, pattern_of
+from aaa.diameter.pattern import KEYS_MAX, MISSES_BEFORE, PATTERNS_MAX, Patterns, pattern_of
 from bench.diameter import ccr as load_ccr
 from tests.unit.diameter.kit import ccr
+from tests.wire.test_diameter_fuzz import mutated
 
 DATA = Path(__file__).parents[2] / "data"
 REQUEST = 0x80
@@ -116,6 +117,21 @@ def test_many_changes_at_once_are_read_alike(name):
             changed[at] = chance.randrange(128)
         alike += compared(bytes(changed), pattern.read(bytes(changed)))
     assert alike > 50
+
+
+def test_what_the_full_reader_refuses_no_pattern_reads():
+    """The malformed messages, and mutated ones, to a service that has learnt how its clients write."""
+    patterns = Patterns()
+    for data in [*REGULAR.values()] * (MISSES_BEFORE << 3):
+        if patterns.read(data) is None:
+            patterns.learn(data, understood(data))
+    assert all(patterns.read(data) is not None for data in REGULAR.values())
+    cases = json.loads((DATA / "diameter-negative.json").read_text())["cases"]
+    sent = [bytes.fromhex(one["hex"]) for case in cases for one in case["send"]]
+    chance, regular = random.Random(6733), list(REGULAR.values())
+    sent += [mutated(chance.choice(regular), chance) for _ in range(5_000)]
+    alike = sum(compared(data, patterns.read(data)) for data in sent if len(data) > codec.HEADER_SIZE)
+    assert 100 < alike < len(sent) - 500
 
 
 def test_another_call_of_the_same_client_is_read_by_the_pattern_of_the_first():
