@@ -101,6 +101,58 @@ BUGS = [
     Mutation(
         "the version is taken too early", "aaa/node/desk.py", "stage.version = cached.version\n", "stage.version = 0\n"
     ),
+    # limits
+    Mutation(
+        "what running sessions hold is no spending",
+        "aaa/engine/windows.py",
+        "return min(rooms) - account.reserved_micro",
+        "return min(rooms)",
+    ),
+    Mutation(
+        "what a settlement posts is in no window",
+        "aaa/engine/settle.py",
+        "Settled(spent(sums, due_micro, now, before.ended_us), after",
+        "Settled(sums, after",
+    ),
+    Mutation(
+        "what is given back makes room in a later window",
+        "aaa/engine/windows.py",
+        "        if amount_micro < 0 and charged_us < _current(account, kind, now).start_us:\n            continue\n",
+        "",
+    ),
+    Mutation(
+        "a window never ends",
+        "aaa/engine/windows.py",
+        "if window.kind == kind and window.start_us >= start_us:",
+        "if window.kind == kind:",
+    ),
+    Mutation("windows are not written", "aaa/store/sqlite.py", "(w := more.windows) is not None", "(w := None)"),
+    Mutation("one more in a second than allowed", "aaa/engine/windows.py", ".amount >= most", ".amount > most"),
+    Mutation(
+        "a session is not counted in its second",
+        "aaa/engine/begin.py",
+        "        account = counted(account, now)\n",
+        "        pass\n",
+    ),
+    Mutation(
+        "a debit is not counted in its second",
+        "aaa/engine/event.py",
+        "after = counted(result.account, now)",
+        "after = result.account",
+    ),
+    # several nodes
+    Mutation(
+        "what was supposed to be new is not looked for",
+        "aaa/node/desk.py",
+        "        if is_supposed and account_id is not None:\n            self.batch[account_id].absent += names\n        if isinstance",
+        "        if isinstance",
+    ),
+    Mutation(
+        "the sweeper ends what was heard of since it looked",
+        "aaa/engine/expire.py",
+        "command.due_us is not None and session.deadline_us > command.due_us",
+        "False",
+    ),
     # rows
     Mutation(
         "a session row without what it used",

@@ -11,6 +11,7 @@ from typing import Protocol
 from aaa.engine.terms import ChargeKey
 from rating import Tariff, price
 from tests.sim.errors import LawBroken
+from tests.sim.limits import LimitLaws
 
 SUMS = (
     "SELECT a.id, a.balance, a.reserved, a.accrued, a.live_sessions, a.entry_no,"
@@ -41,6 +42,7 @@ class Laws:
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("CREATE INDEX simulated_entries ON ledger_entry (ref)")  # so that a million can be checked
         self._reader.execute("CREATE INDEX simulated_cdrs ON cdr (key)")
+        self.limits = LimitLaws(self._reader)
 
     def close(self) -> None:
         self._reader.close()

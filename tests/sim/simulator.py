@@ -14,9 +14,12 @@ One seed gives one run, to the last microsecond.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+
+from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Adjust, Command
@@ -24,10 +27,12 @@ from aaa.engine.terms import SECOND_US, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
+from aaa.store import tables
 from aaa.store.sqlite import SqliteStore
 from tests.sim.calls import Call
 from tests.sim.errors import LawBroken
 from tests.sim.laws import Laws
+from tests.sim.limits import LIMITS, STEP_BACK_US
 from tests.sim.nodes import Nodes
 from tests.sim.peers import Message, PeerSession
 from tests.support.stores import Clock, prepared
@@ -41,9 +46,21 @@ ACCOUNTS = 12
 CLIENTS = 20
 CHECK_EVERY = 40
 REPEATED_MOST = 1000  # sessions that are over and may hear a late repeat
+PURSE_MICRO = 1_000_000_000
 KEPT_US = 86_400 * SECOND_US
 
 Client = Call | PeerSession | Message
+
+
+def limit_accounts(connection: Connection) -> None:
+    """Give some accounts their limits, and money enough to reach them."""
+    table, ledger = tables.account, tables.ledger_entry
+    for number, limits in LIMITS.items():
+        connection.execute(
+            update(table).where(table.c.id == number).values(limits=json.dumps(limits), balance=PURSE_MICRO)
+        )
+        opening = (ledger.c.account_id == number) & (ledger.c.entry_no == 1)
+        connection.execute(update(ledger).where(opening).values(amount=PURSE_MICRO, balance_after=PURSE_MICRO))
 
 
 class Simulator:
@@ -80,6 +97,7 @@ class Simulator:
         names = {f"a{n}": f"{self.rng.choice([0, 1, 20, 200, 1000])}.00" for n in range(1, ACCOUNTS + 1)}
         url = prepared(directory, names, TARIFF)
         store = SqliteStore(url)
+        store.provision(limit_accounts)
         tariff = TariffBook(store).in_force("t", self.clock.now)
         store.close()
         assert tariff is not None
@@ -138,6 +156,7 @@ class Simulator:
         elif roll < 0.012:
             self.clock.now += rng.choice([1, 30, 200, 1000]) * SECOND_US
         elif roll < 0.02:
+            self._laws.limits.stepped_back(self.clock.now, self.clock.now - STEP_BACK_US)
             self.clock.now -= rng.choice([1, 2]) * SECOND_US
         elif roll < 0.05:
             rng.choice(self.nodes.nodes).sweep(50)
@@ -183,6 +202,8 @@ class Simulator:
         for client, command in sent:
             node = rng.choice(self.nodes.nodes)
             node.submit(command, client.payer(command), self._receiver(node, client, command))
+        if rng.random() < 0.2:
+            rng.choice(self.nodes.nodes).sweep(50)  # finds sessions due that are just being heard of
         roll = rng.random()
         if roll < 0.003:
             self._crash()  # decided and never committed
@@ -270,6 +291,7 @@ class Simulator:
         self.nodes.finish()  # what a node has committed and not yet heard of may be counted nowhere
         self._stop_if_failed()
         self._laws.sums(self.nodes.overspend())
+        self._laws.limits.check(self.clock.now)
         self._laws.durable(client.key for client in self._clients if isinstance(client, Call) and client.granted_s)
 
     def _raised(self, error: Exception) -> None:
