@@ -23,6 +23,7 @@ LIMITS: dict[int, dict[str, int]] = {
     12: {"calls_per_second": 1},
 }
 STEP_BACK_US = 2 * SECOND_US  # the furthest the clock is ever set back
+REPLAYED_US = 7200 * SECOND_US  # more than what a journal brings later is older than the entries around it
 OF_SESSIONS = ("charge", "assumed", "correction", "debit", "refund")
 
 
@@ -70,7 +71,7 @@ class LimitLaws:
         found = {name: (start, amount) for name, start, amount in json.loads(windows)}
         start_us, amount = found.get(kind, (0, 0))
         entries = list(self._entries(number, start_us))
-        if start_us and any(entry.at >= start_us + length_us for entry in entries):
+        if start_us and any(entry.at >= start_us + length_us for entry in entries if entry.amount < 0):
             raise LawBroken(f"windows: account {number}: its {kind} goes on when it is over")
         charged = sum(-entry.amount for entry in entries if entry.amount < 0)
         first = entries[0].number if entries else 0
@@ -93,7 +94,7 @@ class LimitLaws:
         found = []
         for row in self._reader.execute(sql, (number,)):
             entry = _Entry(*row)
-            if entry.at < start_us - STEP_BACK_US * 3:
+            if entry.at < start_us - REPLAYED_US:
                 break
             if entry.cause in OF_SESSIONS:
                 found.append(entry)
