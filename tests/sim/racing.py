@@ -44,16 +44,18 @@ class RacingStore:
 
     Args:
         refused: Called before each commit; True: the database refuses it.
+        is_down: Whether the database is away.
     """
 
     is_single_writer = False
     names = None
 
-    def __init__(self, database: Database, refused: Callable[[], bool]) -> None:
+    def __init__(self, database: Database, refused: Callable[[], bool], is_down: Callable[[], bool]) -> None:
         self.database = database
         self.consumers = ()
         self.is_gone = False
         self._refused = refused
+        self._is_down = is_down
         self._running: list[Steps] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -115,6 +117,10 @@ class RacingStore:
         locks = self.database.locks
         while locking and any(locks.get(number) not in (None, self) for number in locking):
             yield False
+        if self._is_down():
+            yield True
+            done(Failed("simulated: down"))
+            return
         for number in locking or ():
             locks[number] = self
         loaded = [self._one(each, tariffs) for each in wanted]
@@ -133,8 +139,10 @@ class RacingStore:
     ) -> Steps:
         while any(self.database.locks.get(number) not in (None, self) for number in batch):
             yield False
-        if self._refused():
-            outcome: Committed | Failed = Failed("simulated: refused", is_conflict=locked)
+        if self._is_down():
+            outcome: Committed | Failed = Failed("simulated: down")
+        elif self._refused():
+            outcome = Failed("simulated: refused", is_conflict=locked)
         else:
             losers = {number for number, stage in batch.items() if number != NOBODY and self._lost(number, stage)}
             self.database.rows._write({n: stage for n, stage in batch.items() if n not in losers}, now)
