@@ -27,26 +27,19 @@ from aaa.store.port import Loaded, Wanted
 
 Reply = Callable[[Answer], None]
 _FOREIGN = Denial(Reason.FOREIGN_SESSION)
+_UNANSWERED = Denial(Reason.STORE_DOWN)
 
 
 class Request:
     """One command on its way: who asked, when, and where the answer goes."""
 
-    __slots__ = (
-        "account_id",
-        "again",
-        "answer",
-        "arrived_us",
-        "command",
-        "early_start_us",
-        "is_answered",
-        "is_loaded",
-        "is_replayed",
-        "movement",
-        "now",
-        "order",
-        "reply",
-    )
+    is_replayed = False  # from the journal of an outage, which must not answer it
+    is_loaded = False
+    is_answered = False
+    early_start_us = 0  # as the store knows it
+    again = 0  # how often it was decided in vain: its account had moved, or one before it lost
+    movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
+    answer: Answer = _UNANSWERED
 
     def __init__(self, command: Command, account_id: int | None, reply: Reply, now: int, order: int) -> None:
         self.command = command
@@ -54,14 +47,7 @@ class Request:
         self.reply = reply
         self.now = now
         self.arrived_us = now  # later than `now` for what is replayed
-        self.is_replayed = False  # from the journal of an outage, which must not answer it
         self.order = order  # of arrival
-        self.is_loaded = False
-        self.is_answered = False
-        self.early_start_us = 0  # as the store knows it
-        self.again = 0  # how often it was decided in vain: its account had moved, or one before it lost
-        self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
-        self.answer: Answer = Denial(Reason.STORE_DOWN)
 
     def wanted(self, cached: Container[int], emergency_id: int | None) -> Wanted:
         """What the store must be asked for, when these accounts are cached."""

@@ -311,7 +311,8 @@ class ChargingNode:
         self.flush()  # the next batch is on its way before the answers of this one are made
         answered: list[Request] = []
         for stage in batch.values():
-            self.tally.stage(stage)
+            if stage.new_sessions or stage.entries or stage.settled:
+                self.tally.stage(stage)
             answered += stage.requests
         self.answer(answered)
         for reply in restarts:
