@@ -40,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, os.environ)
         keys = Keys.load(config.server.key_file)
         if options.check:
-            from aaa.entries import configured_clients, configured_peers  # noqa: PLC0415 - only `--check` needs them
+            from aaa.entries import advice, configured_clients, configured_peers  # noqa: PLC0415 - only `--check` needs them
 
-            configured_clients(config)
             configured_peers(config)
+            for line in advice(config, configured_clients(config).entries):
+                sys.stderr.write(f"{options.config}: warning: {line}\n")
             sys.stdout.write(f"{options.config}: ok\n")
             return 0
         schema.check(config.store.url)
