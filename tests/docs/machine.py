@@ -26,7 +26,7 @@ from tests.docs.pages import ROOT, Step
 
 MARK = "\x1e"
 TIMEOUT_S = 120.0
-DIRECTORIES = ("/etc/aaa/conf.d", "/etc/aaa", "/var/lib/aaa", "/run/aaa", "/run/secrets", "/backup")
+DIRECTORIES = ("/etc/aaa/conf.d", "/etc/aaa", "/var/lib/aaa", "/run/aaa", "/run/secrets", "/backup", "/etc/freeswitch")
 
 CONFIG = """
 [server]
