@@ -143,3 +143,12 @@ def test_a_promise_that_cannot_be_kept_is_warned_of(aaad: Callable[..., Aaad]):
     assert [f"[[nas]] test: {why}"] == logged
     assert [f"[[nas]] other: {why}"] == applied
     assert f"{server.config}: warning: [[nas]] test: {why}\n" == checked.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--role", "everything"], ["--workers", "many"], ["--config"], ["--nonsense"]])
+def test_arguments_that_cannot_be_used_are_exit_code_3(arguments: list[str]):
+    """As a configuration that cannot: systemd does not start it again and again."""
+    refused = subprocess.run([sys.executable, "-m", "aaa", *arguments], capture_output=True, text=True, check=False)
+
+    assert 3 == refused.returncode
+    assert refused.stderr.startswith("usage: aaad")
