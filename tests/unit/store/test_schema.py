@@ -8,11 +8,11 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, insert, inspect, text
 
 from aaa.errors import SchemaMismatch
 from aaa.store import schema
-from aaa.store.tables import metadata
+from aaa.store.tables import generation, metadata
 
 
 @pytest.fixture
@@ -59,3 +59,23 @@ def test_a_store_of_another_schema_is_refused_with_what_to_do(url: str):
         schema.check(url)
     schema.upgrade(url)
     schema.check(url)
+
+
+@pytest.mark.parametrize(("oldest", "is_fit"), [(None, False), (1, True), (2, False)])
+def test_a_newer_schema_that_only_added_is_worked_with(url: str, oldest: int | None, is_fit: bool):
+    """The migration of the newer release says how old a release may be; one that says nothing is refused."""
+    schema.upgrade(url)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+        if oldest is not None:
+            connection.execute(insert(generation).values(scope=schema.OLDEST, number=oldest))
+    engine.dispose()
+
+    with pytest.raises(SchemaMismatch, match="the database is of a newer release"):
+        schema.upgrade(url)
+    if is_fit:
+        schema.check(url)
+    else:
+        with pytest.raises(SchemaMismatch, match="schema is 0002, newer than 0001"):
+            schema.check(url)
