@@ -51,9 +51,12 @@ class Stage:
 
     `account` is None when nothing changes: its version takes part in the check all the same, so that a
     denial is never given on a stale balance.  `is_moved` says that its sums changed, not only a session.
+    `absent` are the names under which a decision supposed that no session is stored: the account loses when
+    one is.
     """
 
     __slots__ = (
+        "absent",
         "account",
         "account_id",
         "before",
@@ -72,6 +75,7 @@ class Stage:
         self.version = 0
         self.account: Account | None = None
         self.is_moved = False
+        self.absent: tuple[str, ...] = ()
         self.requests: list[Any] = []
         self.new_sessions: dict[int, Session] = {}
         self.sessions: dict[int, Session] = {}

@@ -69,7 +69,7 @@ class Link:
         self._handle = -1
         self._waiting: deque[tuple[bytes, list[bytes | None], bool, Done]] = deque()
         self._current: Done | None = None
-        self._result: list[Row] | Failed = []
+        self._result: list[Row] | Failed | None = None
         self._pause_s = PAUSE_FIRST_S
         self._is_closed = False
         self._connection: abc.PGconn | None = None
@@ -107,7 +107,7 @@ class Link:
         if not self._waiting or self._connection is None:
             return
         text, values, is_prepared, done = self._waiting.popleft()
-        self._current, self._result = done, []
+        self._current, self._result = done, None
         self._sent_s = self._reactor.seconds()
         try:
             if is_prepared:
@@ -147,9 +147,11 @@ class Link:
 
     def _answered(self) -> None:
         done, self._current = self._current, None
-        result = self._result
         if done is None:
             return  # a notice between two queries
+        result = self._result
+        if result is None:  # no rows would mean that nobody lost
+            result = Failed("the database ended its answer without a result", is_unknown=True)
         # The next query is on its way before the answers of this one are made.
         self._send()
         self._tell(done, result)
@@ -283,16 +285,3 @@ def _wait(connection: abc.PGconn, deadline_s: float, is_writing: bool = False) -
     waiting.register(connection.socket, select.POLLOUT if is_writing else select.POLLIN)
     if not waiting.poll(max(0.0, deadline_s - time.monotonic()) * 1_000):
         raise StoreUnavailable(f"no answer from the database in {CONNECT_S:g} s")
-
-
-def array(values: Sequence[Any]) -> str:
-    """Numbers, texts and None as the literal of a PostgreSQL array."""
-    return "{" + ",".join([_element(value) for value in values]) + "}"
-
-
-def _element(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return str(int(value))

@@ -9,7 +9,7 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -18,9 +18,10 @@ from aaa.engine.ports import Subscriber, Tariffs
 from aaa.store.batch import Batch
 from aaa.store.names import NameFilter
 from aaa.store.outbox import Consumer
+from aaa.value import Value
 
 
-class Wanted(NamedTuple):
+class Wanted(Value, frozen=True):
     """
     What one request needs: the session one of these names stands for, an account, a movement of money.
 
@@ -34,7 +35,7 @@ class Wanted(NamedTuple):
     is_cached: bool = False
 
 
-class Loaded(NamedTuple):
+class Loaded(Value, frozen=True):
     """What there is of it, all read in one snapshot; no account when it is cached and has not moved."""
 
     session: Session | None = None
@@ -44,13 +45,17 @@ class Loaded(NamedTuple):
     movement: tuple[str, str] | None = None
 
 
-class Committed(NamedTuple):
-    """A batch is durable but for these accounts, which another node had moved: nothing of theirs was written."""
+class Committed(Value, frozen=True):
+    """
+    A batch is durable but for these accounts, of which nothing was written.
+
+    Another node had moved them, or a session that was supposed to be new (`Stage.absent`) is not.
+    """
 
     losers: frozenset[int] = frozenset()
 
 
-class Failed(NamedTuple):
+class Failed(Value, frozen=True):
     """
     A batch was not written; with `is_unknown` perhaps it was, and everything must be read again.
 
@@ -62,7 +67,7 @@ class Failed(NamedTuple):
     is_conflict: bool = False
 
 
-class Pulse(NamedTuple):
+class Pulse(Value, frozen=True):
     """
     What a node looks at every second: it differs when another node changed something that is cached.
 
@@ -80,7 +85,12 @@ class Store(Protocol):
 
     @property
     def names(self) -> NameFilter | None:
-        """The names sessions were ever stored under; None where another node may store one at any time."""
+        """
+        The names sessions were ever stored under; None where another node may store one at any time.
+
+        Such a store looks at commit: a stage loses when a session, an alias or an early start is stored under one of
+        its `absent` names.
+        """
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""
@@ -101,7 +111,7 @@ class Store(Protocol):
         """Write a batch and end the transaction that `load_locked` began."""
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
-        """Live sessions whose deadline has passed."""
+        """Live sessions whose deadline has passed; what a call leaves out, one of the next finds."""
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""

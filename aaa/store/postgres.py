@@ -8,33 +8,22 @@ its own, in whatever thread asks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
 from aaa.errors import StoreUnavailable
 from aaa.store import outbox, tables
-from aaa.store.batch import (
-    Batch,
-    Row,
-    Stage,
-    account_update,
-    cdr_row,
-    session_insert,
-    session_update,
-    unrated_row,
-    windows_text,
-)
-from aaa.store.codec import loads, session_from_row
-from aaa.store.link import Done, Link, array
+from aaa.store.batch import Batch
+from aaa.store.link import Done, Link
 from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
+from aaa.store.postgres_rows import NUMBER, array, commit_values, load_values, loaded
 from aaa.store.postgres_sql import SETTINGS, STATEMENTS
-from aaa.store.profiles import ACCOUNT_COLUMNS, BUCKET_COLUMNS, account_from_row, bucket_from_row, subscriber_from_row
+from aaa.store.profiles import subscriber_from_row
 
 CONNECT_OPTIONS = {
     "connect_timeout": "3",
@@ -42,9 +31,7 @@ CONNECT_OPTIONS = {
     "tcp_user_timeout": "5000",
     "keepalives_idle": "5",
 }
-_ACCOUNT = ACCOUNT_COLUMNS.split(", ")
-_BUCKET = BUCKET_COLUMNS.split(", ")
-_SESSION = ("id", "account_id", "key", "origin", "state", "deadline", "head", "body")
+STRETCH = 20_000  # live sessions looked at in one sweep
 _MAIN = ("commit", "commit_rare", "load")
 _ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
@@ -66,6 +53,7 @@ class PostgresStore:
 
     def __init__(self, url: str, reactor: Any, on_error: Callable[[Exception], None]) -> None:
         self.consumers: tuple[outbox.Consumer, ...] = ()
+        self._walked = 0  # the last live session that was looked at
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
         conninfo = conninfo_of(url)
         lane_settings = SETTINGS.replace("200ms", "500ms")
@@ -83,7 +71,7 @@ class PostgresStore:
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""
-        self._main.run("load", _load_values(wanted), _told(done, lambda rows: _loaded(wanted, rows, tariffs)))
+        self._main.run("load", load_values(wanted), _told(done, lambda rows: loaded(wanted, rows, tariffs)))
 
     def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch in one statement; what another node moved is left out whole."""
@@ -98,25 +86,25 @@ class PostgresStore:
     ) -> None:
         """Lock the accounts in id order, then read in a second statement, whose snapshot is newer than the locks."""
 
-        def ready(loaded: list[Loaded] | Failed) -> None:
-            if isinstance(loaded, Failed):
-                self._rollback(loaded, done)
+        def ready(found: list[Loaded] | Failed) -> None:
+            if isinstance(found, Failed):
+                self._rollback(found, done)
             else:
-                done(loaded)
+                done(found)
 
         def locked(rows: list[Any] | Failed) -> None:
             if isinstance(rows, Failed):
                 self._rollback(rows, done)
             else:
-                self._lane.run("load", values, _told(ready, lambda rows: _loaded(wanted, rows, tariffs)))
+                self._lane.run("load", values, _told(ready, lambda rows: loaded(wanted, rows, tariffs)))
 
         def begun(rows: list[Any] | Failed) -> None:
             if isinstance(rows, Failed):
                 done(rows)
             else:
-                self._lane.run("lock", [array(sorted(account_ids))], locked)
+                self._lane.run("lock", [array(sorted(account_ids), NUMBER)], locked)
 
-        values = _load_values(wanted)
+        values = load_values(wanted)
         self._lane.execute("BEGIN", [], begun)
 
     def commit_locked(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
@@ -140,17 +128,24 @@ class PostgresStore:
 
     def _commit(self, link: Link, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         stages = [batch[number] for number in sorted(batch)]
-        checked = {stage.account_id for stage in stages if stage.account_id}
-        name, values = _commit_values(stages, now, outbox.rows(stages, self.consumers, now))
-        link.run(
-            name,
-            values,
-            _told(done, lambda rows: Committed(frozenset(checked.difference(int(row[0]) for row in rows)))),
-        )
+        name, values = commit_values(stages, now, outbox.rows(stages, self.consumers, now))
+        link.run(name, values, _told(done, lambda rows: Committed(frozenset(_numbers(rows)))))
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
-        """Live sessions whose deadline has passed."""
-        self._aside.run("due", [str(now), str(most)], _told(done, _numbers))
+        """
+        Live sessions whose deadline has passed, among the next `STRETCH` of all live ones.
+
+        An index of deadlines would cost every report more than this walk costs once a second.
+        """
+
+        def walked(rows: list[Any]) -> list[int]:
+            found = [int(number) for is_due, number in rows if is_due == b"t"]
+            last = next(int(number) for is_due, number in rows if is_due == b"f")
+            self._walked = max(found) if len(found) == most else last
+            return found
+
+        values = [str(now), str(most), str(self._walked), str(STRETCH)]
+        self._aside.run("due", values, _told(done, walked))
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:
         """How many sessions are held or open."""
@@ -277,125 +272,3 @@ def _nothing(_rows: list[Any] | Failed) -> None:
 
 def _numbers(rows: list[Any]) -> list[int]:
     return [int(row[0]) for row in rows]
-
-
-# -- values of a batch ----------------------------------------------------------------------------
-
-
-def _columns(rows: list[Row], width: int) -> list[str]:
-    """Rows as one array literal per column."""
-    return [array(column) for column in zip(*rows, strict=True)] if rows else ["{}"] * width
-
-
-def _commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str, list[str | None]]:
-    """The statement for a batch and its values, everything sorted by account."""
-    moved = [account_update(stage.account, stage.version) for stage in stages if stage.account is not None]
-    kept = [(s.account_id, s.version) for s in stages if s.account is None and s.account_id]
-    inserts = [session_insert(session) for stage in stages for session in stage.new_sessions.values()]
-    updates = [(*session_update(session), stage.account_id) for stage in stages for session in stage.sessions.values()]
-    entries = [tuple(entry) for stage in stages for entry in stage.entries]
-    values: list[str | None] = [
-        *_columns(moved, 7),
-        *_columns(kept, 2),
-        *_columns(inserts, 10),
-        *_columns(updates, 7),
-        *_columns(_cdrs(stages), 16),
-        *_columns(entries, 7),
-    ]
-    windows = [(windows_text(stage),) for stage in stages if stage.account is not None]
-    is_windowed = any(text for (text,) in windows)
-    rare = [*_rare(stages, now), (events, 5), (windows, 1)]
-    if not is_windowed and not any(rows for rows, _ in rare[:-1]):
-        return "commit", values
-    for rows, width in rare:
-        values += _columns(rows, width)
-    return "commit_rare", values
-
-
-def _cdrs(stages: list[Stage]) -> list[Row]:
-    rows: list[Row] = []
-    for stage in stages:
-        currency = stage.account.profile.currency if stage.account is not None else ""
-        rows.extend(cdr_row(session, currency) for session in stage.settled.values())
-        if stage.rare is not None:
-            rows.extend(unrated_row(number, record) for number, record in stage.rare.unrated)
-    return rows
-
-
-def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], int]]:
-    """What most batches do not have: aliases, movements, buckets, early starts, restarts."""
-    rare = [(stage.account_id, stage.rare) for stage in stages if stage.rare is not None]
-    aliases = [(number, *row) for number, more in rare for row in more.aliases]
-    movements = [(number, *row) for number, more in rare for row in more.movements]
-    buckets = [
-        (number, bucket.amount, bucket.reserved, bucket.id) for number, more in rare for bucket in more.buckets.values()
-    ]
-    units = [(number, *entry) for number, more in rare for entry in more.units]
-    starts = [start for _, more in rare for start in more.early_starts]
-    early = {key: (key, start.started_us, start.deadline_us) for start in starts for key in start.keys}
-    restarts = [row for _, more in rare for row in more.restarts]
-    return [
-        (aliases, 3),
-        (movements, 5),
-        (buckets, 4),
-        (units, 6),
-        (list(early.values()), 3),
-        ([row[:3] for row in restarts], 3),
-        ([(now, row[3]) for row in restarts], 2),
-    ]
-
-
-# -- values of a load -----------------------------------------------------------------------------
-
-
-def _load_values(wanted: list[Wanted]) -> list[str | None]:
-    names = [name for each in wanted for name in each.names]
-    ids = [int(name[1:]) for name in names if name[0] == "#" and name[1:].isdigit() and len(name) < 20]
-    accounts = [each.account_id for each in wanted if each.account_id is not None]
-    movements = [each.movement for each in wanted if each.movement]
-    return [array([name.replace("\0", "\ufffd") for name in names]), array(ids), array(accounts), array(movements)]
-
-
-def _loaded(wanted: list[Wanted], rows: Iterable[Any], tariffs: Tariffs) -> list[Loaded]:
-    """Sort what came back to the requests that wanted it."""
-    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in "snabem"}
-    for kind, text in rows:
-        found[kind.decode()].append(loads(text))
-    sessions: dict[str | int, Session] = {}
-    for row in found["s"]:
-        session = session_from_row([row[name] for name in _SESSION], tariffs)
-        sessions[session.head.key] = sessions[session.head.id] = session
-    for row in found["n"]:
-        if row["session_id"] in sessions:
-            sessions.setdefault(row["alias"], sessions[row["session_id"]])
-    accounts = _accounts(found["a"], found["b"])
-    early = {row["key"]: row["started_at"] for row in found["e"]}
-    movements = {row["key"]: (row["digest"], row["result"]) for row in found["m"]}
-    return [_one(each, sessions, accounts, early, movements) for each in wanted]
-
-
-def _accounts(rows: list[dict[str, Any]], buckets: list[dict[str, Any]]) -> dict[int, tuple[Account, int]]:
-    held: dict[int, list[Any]] = {}
-    for row in buckets:
-        held.setdefault(row["account_id"], []).append(bucket_from_row([row[name] for name in _BUCKET]))
-    return {
-        row["id"]: account_from_row([row[name] for name in _ACCOUNT], tuple(held.get(row["id"], ()))) for row in rows
-    }
-
-
-def _one(
-    wanted: Wanted,
-    sessions: dict[str | int, Session],
-    accounts: dict[int, tuple[Account, int]],
-    early: dict[str, int],
-    movements: dict[str, tuple[str, str]],
-) -> Loaded:
-    session = None
-    for name in wanted.names:
-        session = sessions.get(int(name[1:]) if name[0] == "#" and name[1:].isdigit() else name)
-        if session is not None:
-            break
-    account_id = session.head.account_id if session is not None else wanted.account_id
-    account, version = (account_id is not None and accounts.get(account_id)) or (None, 0)
-    started = next((early[name] for name in wanted.names if name in early), 0)
-    return Loaded(session, account, version, started, movements.get(wanted.movement))

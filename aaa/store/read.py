@@ -20,6 +20,7 @@ from aaa.errors import StoreUnavailable
 from aaa.store import tables as db
 
 LIVE_STATES = (0, 1)
+IS_LIVE = db.session.c.ended_at.is_(None)
 PAGE_MAX = 10_000
 NUMBERS_PER_STATEMENT = 1_000
 Rows = Sequence[Any]
@@ -140,7 +141,8 @@ def sessions(
 ) -> Rows:
     """Sessions in these states, in order of their ids, those after one of them."""
     table = db.session
-    query = select(table).where(table.c.id > after, table.c.state.in_(states)).order_by(table.c.id)
+    wanted = IS_LIVE if tuple(states) == LIVE_STATES else table.c.state.in_(states)
+    query = select(table).where(table.c.id > after, wanted).order_by(table.c.id)
     if account_id is not None:
         query = query.where(table.c.account_id == account_id)
     return _page(connection, query, limit)
@@ -281,7 +283,7 @@ def totals(connection: Connection) -> Rows:
             func.sum(table.c.reserved).label("reserved"),
             func.sum(table.c.accrued).label("accrued"),
         )
-        .where(table.c.id.in_(select(db.session.c.account_id).where(db.session.c.state.in_(LIVE_STATES)).distinct()))
+        .where(table.c.id.in_(select(db.session.c.account_id).where(IS_LIVE).distinct()))
         .group_by(table.c.currency)
         .order_by(table.c.currency)
     )
@@ -299,7 +301,7 @@ def live_by_kind(connection: Connection) -> Rows:
     protocol = case((table.c.head.like('["radius"%'), "radius"), else_="diameter")
     query = (
         select(service.label("service"), protocol.label("protocol"), func.count().label("count"))
-        .where(table.c.state.in_(LIVE_STATES))
+        .where(IS_LIVE)
         .group_by(service, protocol)
     )
     return connection.execute(query).all()

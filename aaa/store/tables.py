@@ -32,6 +32,10 @@ metadata = MetaData(
     }
 )
 
+# On PostgreSQL a row that changes with every request finds room for its next version on its own page, and while no
+# indexed column changes the indexes need not hear of it (HOT): a quarter of what a batch costs.
+ROOM = {"fillfactor": 50}
+
 # SQLite makes only INTEGER PRIMARY KEY the row id; both spellings hold 64 bits.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
@@ -56,6 +60,7 @@ account = Table(
     Column("version", BigInteger, nullable=False, server_default="0"),
     Column("created_at", BigInteger, nullable=False),
     sqlite_autoincrement=False,
+    postgresql_with=ROOM,
 )
 
 bucket = Table(
@@ -123,8 +128,10 @@ session = Table(
     Column("reserved", BigInteger, nullable=False),
     Column("head", Text, nullable=False),  # JSON: what never changes
     Column("body", Text, nullable=False),  # JSON: lines, remembered requests
-    Index("ix_session_state_deadline", "state", "deadline"),
+    Column("ended_at", BigInteger),  # NULL while live
+    Index("ix_session_ended_at_id", "ended_at", "id"),  # not the deadline, which moves with most reports
     Index("ix_session_account_id", "account_id"),  # not with the state, which changes with most reports
+    postgresql_with=ROOM,
 )
 
 session_alias = Table(

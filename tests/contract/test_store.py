@@ -130,7 +130,7 @@ def test_usage_of_nobody_is_kept(bench: Bench) -> None:
 def test_text_of_every_kind_survives(bench: Bench) -> None:
     bench.prepare({"alice": "1.00"})
     node = bench.node()
-    sid = 'nas|"quoted"\\{brace},NULL|é\u2028|0'
+    sid = 'nas|"quoted"\\{brace},NULL|é\u2028|\x01|0'
     bench.run(node, (access(sid, aliases=("it's", "{}")), 1))
     node.cache.clear()
     bench.clock.at(5)

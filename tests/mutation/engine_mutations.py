@@ -3,7 +3,7 @@ Plant bugs in the engine, the node and the store, and see that the simulator fin
 
 Run as `python -m tests.mutation.engine_mutations`; `--only TEXT` takes the bugs whose description contains it.
 Each replaces one passage of one module in a copy of the project and runs the simulator there, with one node
-and with three; a run that breaks a law, fails or hangs has found it.  Exit 1 when a bug
+and with three, and with a store that goes away; a run that breaks a law, fails or hangs has found it.  Exit 1 when a bug
 stays hidden.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.mutation.runner import ROOT, Mutation, ended, run
 
-RUNS = ((1, 1), (3, 2), (1, 3), (3, 4))  # nodes and seed
+RUNS = (("1", "1"), ("3", "2"), ("1", "3"), ("3", "4"), ("1", "5", "--outages"), ("3", "6", "--outages"))  # nodes, seed
 SESSIONS = 1500
 TIMEOUT_S = 60  # a run without a bug takes a few seconds
 
@@ -101,6 +101,107 @@ BUGS = [
     Mutation(
         "the version is taken too early", "aaa/node/desk.py", "stage.version = cached.version\n", "stage.version = 0\n"
     ),
+    # limits
+    Mutation(
+        "what running sessions hold is no spending",
+        "aaa/engine/windows.py",
+        "return min(rooms) - account.reserved_micro",
+        "return min(rooms)",
+    ),
+    Mutation(
+        "what a settlement posts is in no window",
+        "aaa/engine/settle.py",
+        "Settled(spent(sums, due_micro, now, before.ended_us), after",
+        "Settled(sums, after",
+    ),
+    Mutation(
+        "what is given back makes room in a later window",
+        "aaa/engine/windows.py",
+        "        if amount_micro < 0 and charged_us < _current(account, kind, now).start_us:\n            continue\n",
+        "",
+    ),
+    Mutation(
+        "a window never ends",
+        "aaa/engine/windows.py",
+        "if window.kind == kind and window.start_us >= start_us:",
+        "if window.kind == kind:",
+    ),
+    Mutation("windows are not written", "aaa/store/sqlite.py", "(w := more.windows) is not None", "(w := None)"),
+    Mutation("one more in a second than allowed", "aaa/engine/windows.py", ".amount >= most", ".amount > most"),
+    Mutation(
+        "a session is not counted in its second",
+        "aaa/engine/begin.py",
+        "        account = counted(account, now)\n",
+        "        pass\n",
+    ),
+    Mutation(
+        "a debit is not counted in its second",
+        "aaa/engine/event.py",
+        "after = counted(result.account, now)",
+        "after = result.account",
+    ),
+    # several nodes
+    Mutation(
+        "what was supposed to be new is not looked for",
+        "aaa/node/desk.py",
+        "        if is_supposed and account_id is not None:\n            self.batch[account_id].absent += names\n        if isinstance",
+        "        if isinstance",
+    ),
+    Mutation(
+        "the sweeper ends what was heard of since it looked",
+        "aaa/engine/expire.py",
+        "command.due_us is not None and session.deadline_us > command.due_us",
+        "False",
+    ),
+    # while the store is away
+    Mutation(
+        "a grant without the store is not written down",
+        "aaa/node/outage.py",
+        "            self._journal.append(record)\n",
+        "            pass\n",
+    ),
+    Mutation(
+        "grants without the store have no total",
+        "aaa/node/outage.py",
+        "            self.exposure_micro[record.currency] += record.exposure_micro\n",
+        "",
+    ),
+    Mutation(
+        "grants without the store have no cap",
+        "aaa/engine/outage.py",
+        "session_cap_s=min(policy.session_cap_s, seconds)",
+        "session_cap_s=policy.session_cap_s",
+    ),
+    Mutation(
+        "a report without the store is acknowledged and forgotten",
+        "aaa/node/outage.py",
+        "not in taken.reports and not self._append(Record(now, taken.account_id, command)):",
+        "not in taken.reports and False:",
+    ),
+    Mutation(
+        "a journal is emptied before it was brought in",
+        "aaa/node/outage.py",
+        "if self._replayed == len(self._records):",
+        "if self._replayed == min(1, len(self._records)):",
+    ),
+    Mutation(
+        "the journal of an earlier start is not read",
+        "aaa/node/outage.py",
+        "self._records = journal.read()",
+        "self._records = journal.read()[:0]",
+    ),
+    Mutation(
+        "what another node took is taken over once more",
+        "aaa/engine/outage.py",
+        "    if session is not None:\n        return NOTHING, Ack(Outcome.REPEAT, session.head.id)\n",
+        "",
+    ),
+    Mutation(
+        "overspend of an outage is not counted",
+        "aaa/engine/outage.py",
+        'notices = (*changes.notices, *overspent(account, after, "outage"))',
+        "notices = changes.notices",
+    ),
     # rows
     Mutation(
         "a session row without what it used",
@@ -132,11 +233,11 @@ def copy_project(place: Path) -> None:
 
 def noticed(place: Path) -> str:
     """Run the simulator; the first run that finds something, "" when none does."""
-    for nodes, seed in RUNS:
-        options = ("--nodes", str(nodes), "--seed", str(seed), "--sessions", str(SESSIONS))
+    for nodes, seed, *more in RUNS:
+        options = ("--nodes", nodes, "--seed", seed, "--sessions", str(SESSIONS), *more)
         done = ended(place, ("tests.sim", *options), TIMEOUT_S)
         if done is None or done.returncode:
-            return f"seed {seed} with {nodes}"
+            return " ".join((f"seed {seed} with {nodes}", *more))
     return ""
 
 

@@ -19,13 +19,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--sessions", type=int, default=100_000)
     parser.add_argument("--nodes", type=int, default=1)
+    parser.add_argument("--outages", action="store_true", help="let the store go away at times")
     options = parser.parse_args()
     memory = Path("/dev/shm")
     directory = Path(tempfile.mkdtemp(prefix="aaa-sim-", dir=memory if memory.is_dir() else None))
     began = time.monotonic()
     what = f"seed {options.seed}, {options.sessions} sessions, {options.nodes} node{'s'[: options.nodes > 1]}"
     try:
-        stats = Simulator(directory, options.seed, options.sessions, options.nodes).run()
+        stats = Simulator(directory, options.seed, options.sessions, options.nodes, outages=options.outages).run()
     except LawBroken as broken:
         print(f"BROKEN {broken}")
         return 1

@@ -11,6 +11,7 @@ from typing import Protocol
 from aaa.engine.terms import ChargeKey
 from rating import Tariff, price
 from tests.sim.errors import LawBroken
+from tests.sim.limits import LimitLaws
 
 SUMS = (
     "SELECT a.id, a.balance, a.reserved, a.accrued, a.live_sessions, a.entry_no,"
@@ -41,6 +42,9 @@ class Laws:
         self._reader = sqlite3.connect(path, isolation_level=None)
         self._reader.execute("CREATE INDEX simulated_entries ON ledger_entry (ref)")  # so that a million can be checked
         self._reader.execute("CREATE INDEX simulated_cdrs ON cdr (key)")
+        self.limits = LimitLaws(self._reader)
+        self._below: dict[int, int] = {}  # how far accounts were below zero at the last look
+        self._overspent_micro = 0  # and what was counted until then
 
     def close(self) -> None:
         self._reader.close()
@@ -54,8 +58,13 @@ class Laws:
         return {key for (key,) in self._reader.execute("SELECT key FROM session WHERE state < 2")}
 
     def sums(self, overspent_micro: int) -> None:
-        """L6: every account is the sum of its entries and its live sessions; L1: what is below zero was counted."""
-        below = 0
+        """
+        L6: every account is the sum of its entries and its live sessions; L1: what went below zero was counted.
+
+        Args:
+            overspent_micro: All that was counted since the beginning.
+        """
+        gone_below = 0
         for row in self._reader.execute(SUMS).fetchall():
             number, balance, reserved, accrued, live, entry_no, entries, count, held, used, sessions = row
             if (balance, reserved, accrued, live, entry_no) != (entries, held, used, sessions, count):
@@ -65,9 +74,13 @@ class Laws:
                 )
             if min(held, used) < 0:
                 raise LawBroken(f"L6: account {number} holds {held}, accrued {used}")
-            below += max(0, reserved - balance)
-        if below > overspent_micro:
-            raise LawBroken(f"L1: available is {below} below zero, {overspent_micro} of it counted as overspend")
+            below = max(0, reserved - balance)
+            gone_below += max(0, below - self._below.get(number, 0))
+            self._below[number] = below
+        counted = overspent_micro - self._overspent_micro
+        if gone_below > counted:
+            raise LawBroken(f"L1: available went {gone_below} below zero, {counted} of it counted as overspend")
+        self._overspent_micro = overspent_micro
 
     def durable(self, granted: Iterable[str]) -> None:
         """L5: every session that a client was granted has its row."""

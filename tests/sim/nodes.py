@@ -8,11 +8,13 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from aaa.engine.ports import Tariffs
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import Batch
-from aaa.store.port import Committed, Failed
+from aaa.store.port import Committed, Failed, Loaded, Wanted
 from aaa.store.sqlite import SqliteStore
+from tests.sim.outages import Outages
 from tests.sim.racing import Database, RacingStore
 from tests.support.stores import Clock
 
@@ -20,16 +22,27 @@ FAILURE_RATE = 0.01
 
 
 class Flaky:
-    """Wraps the commit of an embedded store: refuses before it, or claims to have failed after it."""
+    """Wraps an embedded store: refuses a commit, or claims that it failed after it; does nothing while it is down."""
 
-    def __init__(self, store: SqliteStore, rng: random.Random) -> None:
+    def __init__(self, store: SqliteStore, rng: random.Random, is_down: Callable[[], bool]) -> None:
         self._commit = store.commit
+        self._load = store.load
         self._rng = rng
+        self._is_down = is_down
         store.commit = self  # type: ignore[method-assign]
+        store.load = self.load  # type: ignore[method-assign]
+
+    def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
+        if self._is_down():
+            done(Failed("simulated: down"))
+        else:
+            self._load(wanted, tariffs, done)
 
     def __call__(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         roll = self._rng.random()
-        if roll < FAILURE_RATE / 2:
+        if self._is_down():
+            done(Failed("simulated: down"))
+        elif roll < FAILURE_RATE / 2:
             done(Failed("simulated: refused"))
         elif roll < FAILURE_RATE:
             self._commit(batch, now, _ignore)
@@ -46,6 +59,7 @@ class Nodes:
     """
     Args:
         mutate: Changes each node after its start, to plant a bug that the laws must notice.
+        outages: When the store is away; None: never.
         on_error: Told of what a receiver of an answer raises.
     """
 
@@ -57,6 +71,7 @@ class Nodes:
         rng: random.Random,
         on_error: Callable[[Exception], None],
         mutate: Callable[[ChargingNode], None] | None = None,
+        outages: Outages | None = None,
     ) -> None:
         self.clock = clock
         self.overspent = 0
@@ -66,6 +81,7 @@ class Nodes:
         self._rng = rng
         self._on_error = on_error
         self._mutate = mutate
+        self._outages = outages
         self._database = Database(url) if count > 1 else None
         self._stores: list[Any] = [None] * count
         self.nodes: list[ChargingNode] = [self._start(place) for place in range(count)]
@@ -73,18 +89,24 @@ class Nodes:
     def _start(self, place: int) -> ChargingNode:
         if self._database is None:
             self._stores[place] = store = SqliteStore(self._url)
-            Flaky(store, self._rng)
+            Flaky(store, self._rng, self._is_down)
         else:
-            self._stores[place] = store = RacingStore(self._database, lambda: self._rng.random() < FAILURE_RATE)
+            self._stores[place] = store = RacingStore(
+                self._database, lambda: self._rng.random() < FAILURE_RATE, self._is_down
+            )
         node = ChargingNode(store, TariffBook(store), self.clock, store.new_node("sim", 0), self._on_error)
+        if self._outages is not None:
+            self._outages.survive(node, place)
         if self._mutate is not None:
             self._mutate(node)
         return node
 
+    def _is_down(self) -> bool:
+        return self._outages is not None and self._outages.is_down
+
     def crash(self, place: int) -> None:
         """Throw a node away with all it knows, and start another in its place."""
-        self._count(self.nodes[place])
-        self._stores[place].close()
+        self._end(place)
         self.nodes[place] = self._start(place)
 
     def overspend(self) -> int:
@@ -108,13 +130,16 @@ class Nodes:
 
     def stop(self) -> None:
         """End them all."""
-        for place, node in enumerate(self.nodes):
-            self._count(node)
-            self._stores[place].close()
+        for place in range(len(self.nodes)):
+            self._end(place)
         if self._database is not None:
             self._database.close()
 
-    def _count(self, node: ChargingNode) -> None:
+    def _end(self, place: int) -> None:
+        node = self.nodes[place]
+        self._stores[place].close()
+        if node.outage is not None:
+            node.outage.close()
         self.overspent += _overspend(node)
         self.conflicts += node.counters["conflicts", ""]
 

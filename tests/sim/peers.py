@@ -7,15 +7,20 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Grant, LineGrant, Outcome
 from aaa.engine.commands import Action, Begin, Command, Delta, End, Event, Identity, LineRequest, Update
 from aaa.engine.terms import SECOND_US, ChargeKey, Policy
+from tests.sim.errors import LawBroken
 
 DATA = ChargeKey("data", 10, (), "octets")
 MORE_DATA = ChargeKey("data", 20, (), "octets")
 MESSAGE = ChargeKey("message", None, (), "events")
 SPEECH = ChargeKey("voice", 1)
 POLICY = Policy("fixed", quantum_fixed=30, tells_validity=True, quantum_octets=500_000, validity_s=120)
+REFUND_AFTER_S = (0, 60, 1800, 3600)  # in the same window of spending, or in a later one
+STEPS_S = 10  # more than the clock is ever set back while a session waits
 
 
 @dataclass
@@ -37,12 +42,15 @@ class PeerSession:
         self.account = account
         self.rng = rng
         keys = rng.sample((DATA, MORE_DATA, SPEECH), rng.randrange(1, 4))
-        self.quotas = [Quota(each) for each in keys]
+        way = rng.choice(("", "in", "out"))
+        self.quotas = [Quota(replace(each, direction=way) if each is SPEECH else each) for each in keys]
         self.number = 0
         self.updates = rng.randrange(0, 8)
         self.is_lost = False
         self.stage = "begin"
         self.reported_us = 0
+        self.sent_us = 0  # when what is outstanding was sent first
+        self.kept_us = 0  # before this the session cannot have expired
         self.outstanding: Command | None = None
         self.answers: dict[int, Answer] = {}
         self.is_settled = False
@@ -58,6 +66,7 @@ class PeerSession:
 
     def next(self, now: int) -> Command | None:
         """Use some of what was granted, then report it."""
+        self.sent_us = now
         if self.stage == "begin":
             lines = tuple(LineRequest(each.key, None, True, None, "441632", "441632") for each in self.quotas)
             identity = Identity("0", f"{self.key}:1", 0)
@@ -71,16 +80,22 @@ class PeerSession:
             quota.pending = self.rng.randrange(0, most + 1)
         self.number += 1
         is_end = self.number > self.updates or all(quota.is_final for quota in self.quotas)
-        lines = tuple(LineRequest(each.key, Delta(each.pending), not is_end, None, "441632") for each in self.quotas)
+        lines = tuple(
+            LineRequest(self._told(each.key), Delta(each.pending), not is_end, None, "441632") for each in self.quotas
+        )
         identity = Identity(str(self.number), f"{self.number}:{[each.pending for each in self.quotas]}", self.number)
         if is_end:
             return End(self.key, identity, lines, "peer")
         return Update(self.key, identity, lines, "peer")
 
+    def _told(self, key: ChargeKey) -> ChargeKey:
+        """The key as this request tells it: which way a call goes need not be said again."""
+        return replace(key, direction="") if key.direction and self.rng.random() < 0.5 else key
+
     def again(self, command: Command) -> Command:
         """The same request with the T flag."""
         if isinstance(command, Begin | Update | End):
-            return command._replace(identity=command.identity._replace(retransmitted=True))
+            return replace(command, identity=replace(command.identity, retransmitted=True))
         return command
 
     def late(self) -> Command | None:
@@ -95,10 +110,13 @@ class PeerSession:
                 return
             self.stage = "running"
         else:
+            if isinstance(answer, Ack) and answer.outcome is Outcome.UNKNOWN and now < self.kept_us:
+                raise LawBroken(f"L7: {self.key} expired {(self.kept_us - now) // SECOND_US} s before its deadline")
             for quota in self.quotas:
                 quota.told += quota.pending
                 quota.left = 0
         self.reported_us = now
+        self.kept_us = self.sent_us + (2 * POLICY.validity_s - STEPS_S) * SECOND_US
         self._last = command
         if isinstance(command, End):
             self.stage, self.is_settled = "over", True
@@ -133,7 +151,9 @@ class Message:
     def __init__(self, key: str, account: int, rng: random.Random) -> None:
         self.key = key
         self.account = account
-        self.refunds = rng.random() < 0.2
+        self.refunds = rng.random() < 0.3
+        self.waits_us = rng.choice(REFUND_AFTER_S) * SECOND_US
+        self.paid_us = 0
         self.units = rng.randrange(1, 4)
         self.stage = "debit"
         self.is_lost = False
@@ -150,7 +170,9 @@ class Message:
         return self.account
 
     def next(self, now: int) -> Command | None:
-        """The debit, then perhaps its refund."""
+        """The debit, then perhaps its refund, which may take its time."""
+        if self.stage == "refund" and now < self.paid_us + self.waits_us:
+            return None
         action = Action.DEBIT if self.stage == "debit" else Action.REFUND
         line = LineRequest(MESSAGE, None, True, self.units, "441632", "441632")
         identity = Identity(action.value, self.key)
@@ -175,6 +197,7 @@ class Message:
         if self.stage == "debit":
             self.was_refused = not isinstance(answer, Grant)
             self.is_paid = isinstance(answer, Grant)
+            self.paid_us = now
             self.stage = "refund" if self.is_paid and self.refunds else "over"
         else:
             self.is_paid = not isinstance(answer, Ack | Grant)

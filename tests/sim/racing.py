@@ -13,6 +13,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from aaa.engine.ports import Tariffs
 from aaa.store.batch import NOBODY, Batch
 from aaa.store.port import Committed, Failed, Loaded, Wanted
@@ -42,16 +44,18 @@ class RacingStore:
 
     Args:
         refused: Called before each commit; True: the database refuses it.
+        is_down: Whether the database is away.
     """
 
     is_single_writer = False
     names = None
 
-    def __init__(self, database: Database, refused: Callable[[], bool]) -> None:
+    def __init__(self, database: Database, refused: Callable[[], bool], is_down: Callable[[], bool]) -> None:
         self.database = database
         self.consumers = ()
         self.is_gone = False
         self._refused = refused
+        self._is_down = is_down
         self._running: list[Steps] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -113,6 +117,10 @@ class RacingStore:
         locks = self.database.locks
         while locking and any(locks.get(number) not in (None, self) for number in locking):
             yield False
+        if self._is_down():
+            yield True
+            done(Failed("simulated: down"))
+            return
         for number in locking or ():
             locks[number] = self
         loaded = [self._one(each, tariffs) for each in wanted]
@@ -120,19 +128,21 @@ class RacingStore:
         done(loaded)
 
     def _one(self, wanted: Wanted, tariffs: Tariffs) -> Loaded:
-        found = self.database.rows._loaded(wanted._replace(is_cached=False), tariffs)
+        found = self.database.rows._loaded(replace(wanted, is_cached=False), tariffs)
         marks = ",".join("?" * len(wanted.names))
         sql = f"SELECT started_at FROM early_start WHERE key IN ({marks}) LIMIT 1"
         early = self.database.rows._all(sql, wanted.names) if wanted.names else []
-        return found._replace(early_start_us=early[0][0] if early else 0)
+        return replace(found, early_start_us=early[0][0] if early else 0)
 
     def _commit(
         self, batch: Batch, now: int, done: Callable[[Committed | Failed], None], locked: bool = False
     ) -> Steps:
         while any(self.database.locks.get(number) not in (None, self) for number in batch):
             yield False
-        if self._refused():
-            outcome: Committed | Failed = Failed("simulated: refused", is_conflict=locked)
+        if self._is_down():
+            outcome: Committed | Failed = Failed("simulated: down")
+        elif self._refused():
+            outcome = Failed("simulated: refused", is_conflict=locked)
         else:
             losers = {number for number, stage in batch.items() if number != NOBODY and self._lost(number, stage)}
             self.database.rows._write({n: stage for n, stage in batch.items() if n not in losers}, now)
@@ -143,7 +153,14 @@ class RacingStore:
         done(outcome)
 
     def _lost(self, number: int, stage: Any) -> bool:
-        return self.database.version(number) != stage.version
+        return self.database.version(number) != stage.version or any(map(self._is_taken, stage.absent))
+
+    def _is_taken(self, name: str) -> bool:
+        sql = (
+            "SELECT 1 FROM session WHERE key=?1 UNION ALL SELECT 1 FROM session_alias WHERE alias=?1 "
+            "UNION ALL SELECT 1 FROM early_start WHERE key=?1"
+        )
+        return bool(self.database.rows._all(sql, (name,)))
 
     def _unlock(self) -> None:
         for number in [number for number, holder in self.database.locks.items() if holder is self]:

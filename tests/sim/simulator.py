@@ -5,18 +5,20 @@ Clients place calls as switches do (an Access-Request, a Start, renewals or inte
 sessions over several rating groups, and send charged messages; each request is sent again until it is
 answered.  Requests are duplicated and overtake each other, answers are lost, nodes are thrown away at any
 point (before a commit, after it, between commit and answer), the store refuses or fails with its outcome
-unknown, the clock steps, ends never come.  With several nodes every interleaving of their work on the one
-database is played.  After every step the laws are checked against the database itself, and at the end each
-session against the price function.
-
-One seed gives one run, to the last microsecond.
+unknown or goes away for a while, the clock steps, ends never come.  With several nodes every interleaving of
+their work on the one database is played.  After every step the laws are checked against the database itself,
+and at the end each session against the price function.  One seed gives one run, to the last microsecond.
 """
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+
+from msgspec.structs import replace
+from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Adjust, Command
@@ -24,11 +26,14 @@ from aaa.engine.terms import SECOND_US, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
+from aaa.store import tables
 from aaa.store.sqlite import SqliteStore
 from tests.sim.calls import Call
 from tests.sim.errors import LawBroken
 from tests.sim.laws import Laws
+from tests.sim.limits import LIMITS, STEP_BACK_US
 from tests.sim.nodes import Nodes
+from tests.sim.outages import CAPS_S, Outages
 from tests.sim.peers import Message, PeerSession
 from tests.support.stores import Clock, prepared
 from tests.support.tariffs import flat
@@ -41,9 +46,21 @@ ACCOUNTS = 12
 CLIENTS = 20
 CHECK_EVERY = 40
 REPEATED_MOST = 1000  # sessions that are over and may hear a late repeat
+PURSE_MICRO = 1_000_000_000
 KEPT_US = 86_400 * SECOND_US
 
 Client = Call | PeerSession | Message
+
+
+def limit_accounts(connection: Connection) -> None:
+    """Give some accounts their limits, and money enough to reach them."""
+    table, ledger = tables.account, tables.ledger_entry
+    for number, limits in LIMITS.items():
+        connection.execute(
+            update(table).where(table.c.id == number).values(limits=json.dumps(limits), balance=PURSE_MICRO)
+        )
+        opening = (ledger.c.account_id == number) & (ledger.c.entry_no == 1)
+        connection.execute(update(ledger).where(opening).values(amount=PURSE_MICRO, balance_after=PURSE_MICRO))
 
 
 class Simulator:
@@ -54,6 +71,7 @@ class Simulator:
         directory: Where the database goes; memory-backed keeps the fsyncs cheap.
         nodes: How many work on the one database.
         mutate: Changes every node after its start, to plant a bug that the laws must notice.
+        outages: Whether the store goes away at times, with nodes that have a journal.
     """
 
     def __init__(
@@ -63,6 +81,7 @@ class Simulator:
         sessions: int,
         nodes: int = 1,
         mutate: Callable[[ChargingNode], None] | None = None,
+        outages: bool = False,
     ) -> None:
         self.rng = random.Random(seed)
         self.seed = seed
@@ -80,12 +99,14 @@ class Simulator:
         names = {f"a{n}": f"{self.rng.choice([0, 1, 20, 200, 1000])}.00" for n in range(1, ACCOUNTS + 1)}
         url = prepared(directory, names, TARIFF)
         store = SqliteStore(url)
+        store.provision(limit_accounts)
         tariff = TariffBook(store).in_force("t", self.clock.now)
         store.close()
         assert tariff is not None
         self._tariff = tariff
         self._laws = Laws(f"{directory}/aaa.db")
-        self.nodes = Nodes(url, nodes, self.clock, self.rng, self._raised, mutate)
+        self._outages = Outages(directory, self.rng) if outages else None
+        self.nodes = Nodes(url, nodes, self.clock, self.rng, self._raised, mutate, self._outages)
 
     # -- running ----------------------------------------------------------------------------------
 
@@ -115,6 +136,9 @@ class Simulator:
                 self._next_check = self.step + max(CHECK_EVERY, self.begun // 10)
                 self._let_go()
         self.nodes.finish()
+        if self._outages is not None:
+            self._outages.finish(self.nodes)
+            self.stats["capped"] = self._outages.granted
         self.clock.now += 6 * 3600 * SECOND_US
         for _ in range(60):
             if self._laws.live():
@@ -132,12 +156,15 @@ class Simulator:
 
     def _turn(self) -> None:
         rng = self.rng
+        if self._outages is not None:
+            self._outages.turn(self.nodes)
         roll = rng.random()
         if roll < 0.004:
             self._crash()
         elif roll < 0.012:
             self.clock.now += rng.choice([1, 30, 200, 1000]) * SECOND_US
         elif roll < 0.02:
+            self._laws.limits.stepped_back(self.clock.now, self.clock.now - STEP_BACK_US)
             self.clock.now -= rng.choice([1, 2]) * SECOND_US
         elif roll < 0.05:
             rng.choice(self.nodes.nodes).sweep(50)
@@ -152,7 +179,8 @@ class Simulator:
         """A burst of requests as one batch, some twice, some in another order, some answers lost."""
         rng = self.rng
         self._put_aside()  # several nodes may have answered since
-        while len(self._clients) < CLIENTS and self.begun < self.total:
+        most = CLIENTS if self._outages is None else self._outages.clients(CLIENTS)
+        while len(self._clients) < most and self.begun < self.total:
             self._clients.append(self._new_client())
         sent: list[tuple[Client, Command]] = []
         for client in rng.sample(self._clients, min(len(self._clients), rng.randrange(1, 12))):
@@ -181,8 +209,10 @@ class Simulator:
     def _deliver(self, sent: list[tuple[Client, Command]]) -> None:
         rng = self.rng
         for client, command in sent:
-            node = rng.choice(self.nodes.nodes)
-            node.submit(command, client.payer(command), self._receiver(node, client, command))
+            place = self._place_of(client)
+            self.nodes.nodes[place].submit(command, client.payer(command), self._receiver(place, client, command))
+        if rng.random() < 0.2:
+            rng.choice(self.nodes.nodes).sweep(50)  # finds sessions due that are just being heard of
         roll = rng.random()
         if roll < 0.003:
             self._crash()  # decided and never committed
@@ -193,31 +223,45 @@ class Simulator:
         else:
             self.nodes.flush()
 
+    def _place_of(self, client: Client) -> int:
+        if self._outages is not None:
+            return self._outages.place_of(client, self.nodes)
+        return self.rng.randrange(len(self.nodes.nodes))
+
     def _new_client(self) -> Client:
         rng = self.rng
         self.begun += 1
         account = rng.randrange(1, ACCOUNTS + 1)
         roll = rng.random()
         if roll < 0.7:
-            return Call(f"nas|x|0|s:{self.begun}", account, rng)
+            call = Call(f"nas|x|0|s:{self.begun}", account, rng)
+            if self._outages is not None:
+                call.policy = replace(call.policy, outage_call_s=rng.choice(CAPS_S))
+            return call
         if roll < 0.9:
             return PeerSession(f"d|peer|{self.begun}", account, rng)
         return Message(f"e|peer|{self.begun}", account, rng)
 
-    def _receiver(self, node: ChargingNode, client: Client, command: Command) -> Callable[[Answer], None]:
+    def _receiver(self, place: int, client: Client, command: Command) -> Callable[[Answer], None]:
+        node = self.nodes.nodes[place]
+
         def receive(answer: Answer) -> None:
             if node in self.nodes.nodes and not self._is_deaf and self.rng.random() > 0.1:
-                self._answered(client, command, answer)
+                self._answered(place, client, command, answer)
 
         return receive
 
-    def _answered(self, client: Client, command: Command, answer: Answer) -> None:
+    def _answered(self, place: int, client: Client, command: Command, answer: Answer) -> None:
         if isinstance(answer, Denial) and answer.reason is Reason.STORE_DOWN:
             self._count("store_down")
             return
-        other = client.repeats_agree(command, answer)
-        if other:
-            raise LawBroken(f"L4: {client.key} {other}")
+        node, outages = self.nodes.nodes[place], self._outages
+        if outages is not None and outages.is_capped(client, place, node, answer, self._tariff):
+            self._laws.limits.exempt(client.account)
+        else:  # without the store each node answers for itself
+            other = client.repeats_agree(command, answer)
+            if other:
+                raise LawBroken(f"L4: {client.key} {other}")
         if client.outstanding is not command:
             return
         client.outstanding = None
@@ -270,7 +314,14 @@ class Simulator:
         self.nodes.finish()  # what a node has committed and not yet heard of may be counted nowhere
         self._stop_if_failed()
         self._laws.sums(self.nodes.overspend())
-        self._laws.durable(client.key for client in self._clients if isinstance(client, Call) and client.granted_s)
+        self._laws.limits.check(self.clock.now)
+        calls = [client for client in self._clients if isinstance(client, Call)]
+        self._laws.durable(call.key for call in calls if self._is_stored(call))
+
+    def _is_stored(self, client: Call) -> bool:
+        """Whether a grant must have its row by now; one of an outage waits in a journal."""
+        is_journalled = self._outages is not None and self._outages.is_journalled(client, self.nodes)
+        return client.granted_s > 0 and not is_journalled
 
     def _raised(self, error: Exception) -> None:
         # A node carries on when the receiver of an answer fails, so what is raised there is kept.

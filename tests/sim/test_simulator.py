@@ -44,6 +44,14 @@ def test_no_law_is_broken_by_nodes_that_race(fast_directory: Path, seed: int) ->
     assert stats["conflicts"] > 300
 
 
+@pytest.mark.parametrize(("seed", "nodes"), [(6, 1), (7, 3)])
+def test_no_law_is_broken_while_the_store_goes_and_comes(fast_directory: Path, seed: int, nodes: int) -> None:
+    stats = Simulator(fast_directory, seed, sessions=1200, nodes=nodes, outages=True).run()
+
+    assert stats["capped"] > 30
+    assert stats["settled"] > 300
+
+
 def test_a_run_is_the_same_for_the_same_seed(fast_directory: Path) -> None:
     places = [fast_directory / name for name in ("one", "two")]
     for place in places:

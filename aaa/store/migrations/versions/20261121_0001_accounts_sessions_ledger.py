@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
         sqlite_autoincrement=False,
+        postgresql_with={"fillfactor": 50},
     )
     op.create_table(
         "audit",
@@ -193,12 +194,14 @@ def upgrade() -> None:
         sa.Column("reserved", sa.BigInteger(), nullable=False),
         sa.Column("head", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
         sa.UniqueConstraint("key", name=op.f("uq_session_key")),
+        postgresql_with={"fillfactor": 50},
     )
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.create_index("ix_session_account_id", ["account_id"], unique=False)
-        batch_op.create_index("ix_session_state_deadline", ["state", "deadline"], unique=False)
+        batch_op.create_index("ix_session_ended_at_id", ["ended_at", "id"], unique=False)
 
     op.create_table(
         "session_alias",
@@ -337,7 +340,7 @@ def downgrade() -> None:
 
     op.drop_table("session_alias")
     with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.drop_index("ix_session_state_deadline")
+        batch_op.drop_index("ix_session_ended_at_id")
         batch_op.drop_index("ix_session_account_id")
 
     op.drop_table("session")

@@ -1,0 +1,174 @@
+"""
+What goes to PostgreSQL and comes back, as plain values: the arrays of a batch, the rows of a load.
+
+Every column of a batch is one array, written as text: the server reads an array in one go, and a text is made
+here by joining, once for a column and not once for a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aaa.engine.model import Account, Session
+from aaa.engine.ports import Tariffs
+from aaa.store.batch import (
+    Row,
+    Stage,
+    account_update,
+    cdr_row,
+    session_insert,
+    session_update,
+    unrated_row,
+    windows_text,
+)
+from aaa.store.codec import loads, session_from_row
+from aaa.store.port import Loaded, Wanted
+from aaa.store.profiles import ACCOUNT_COLUMNS, BUCKET_COLUMNS, account_from_row, bucket_from_row
+
+_ACCOUNT = ACCOUNT_COLUMNS.split(", ")
+_BUCKET = BUCKET_COLUMNS.split(", ")
+_SESSION = ("id", "account_id", "key", "origin", "state", "deadline", "head", "body")
+
+NUMBER, NULLABLE, TEXT = "n", "m", "t"  # kinds of columns: numbers, numbers or None, texts
+_GAP = "\x01"  # between the texts of a column until they are joined; JSON never holds it
+
+
+def array(values: Sequence[Any], kind: str) -> str:
+    """A column as the literal of a PostgreSQL array."""
+    if kind == NUMBER:
+        return "{" + ",".join(map(str, values)) + "}"
+    if kind == NULLABLE:
+        return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    if not values:
+        return "{}"
+    joined = _GAP.join(values)
+    if joined.count(_GAP) >= len(values):
+        return "{" + ",".join([f'"{_escaped(value)}"' for value in values]) + "}"
+    return '{"' + _escaped(joined).replace(_GAP, '","') + '"}'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def _columns(rows: Sequence[Row], kinds: str) -> list[str]:
+    """Rows as one array literal per column."""
+    if not rows:
+        return ["{}"] * len(kinds)
+    return [array(column, kind) for column, kind in zip(zip(*rows, strict=True), kinds, strict=True)]
+
+
+def commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str, list[str | None]]:
+    """The statement for a batch and its values; the stages are sorted by account."""
+    moved = [account_update(stage.account, stage.version) for stage in stages if stage.account is not None]
+    kept = [(s.account_id, s.version) for s in stages if s.account is None and s.account_id]
+    inserts = [session_insert(session) for stage in stages for session in stage.new_sessions.values()]
+    updates = [(*session_update(session), stage.account_id) for stage in stages for session in stage.sessions.values()]
+    entries = [entry for stage in stages for entry in stage.entries]
+    absent = [(stage.account_id, name) for stage in stages for name in stage.absent]
+    values: list[str | None] = [
+        *_columns(moved, "nnnnnnn"),
+        *_columns(kept, "nn"),
+        *_columns(inserts, "nnttnnnntt"),
+        *_columns(updates, "nnnntnn"),
+        *_columns(_cdrs(stages), "nmttnnnnnttnnmtt"),
+        *_columns(entries, "nnnnttn"),
+        *_columns(absent, "nt"),
+    ]
+    windows = [(windows_text(stage),) for stage in stages if stage.account is not None]
+    is_windowed = any(text for (text,) in windows)
+    rare = [*_rare(stages, now), (events, "nttnt"), (windows, "t")]
+    if not is_windowed and not any(rows for rows, _ in rare[:-1]):
+        return "commit", values
+    for rows, kinds in rare:
+        values += _columns(rows, kinds)
+    return "commit_rare", values
+
+
+def _cdrs(stages: list[Stage]) -> list[Row]:
+    rows: list[Row] = []
+    for stage in stages:
+        currency = stage.account.profile.currency if stage.account is not None else ""
+        rows.extend(cdr_row(session, currency) for session in stage.settled.values())
+        if stage.rare is not None:
+            rows.extend(unrated_row(number, record) for number, record in stage.rare.unrated)
+    return rows
+
+
+def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], str]]:
+    """What most batches do not have: aliases, movements, buckets, early starts, restarts."""
+    rare = [(stage.account_id, stage.rare) for stage in stages if stage.rare is not None]
+    aliases = [(number, *row) for number, more in rare for row in more.aliases]
+    movements = [(number, *row) for number, more in rare for row in more.movements]
+    buckets = [
+        (number, bucket.amount, bucket.reserved, bucket.id) for number, more in rare for bucket in more.buckets.values()
+    ]
+    units = [(number, *entry) for number, more in rare for entry in more.units]
+    starts = [start for _, more in rare for start in more.early_starts]
+    early = {key: (key, start.started_us, start.deadline_us) for start in starts for key in start.keys}
+    restarts = [row for _, more in rare for row in more.restarts]
+    return [
+        (aliases, "ntn"),
+        (movements, "ntttn"),
+        (buckets, "nnnn"),
+        (units, "nnnnnn"),
+        (list(early.values()), "tnn"),
+        ([row[:3] for row in restarts], "tnn"),
+        ([(now, row[3]) for row in restarts], "nt"),
+    ]
+
+
+def load_values(wanted: list[Wanted]) -> list[str | None]:
+    """The values of a load: names, session ids, account ids, keys of movements."""
+    names = [name for each in wanted for name in each.names]
+    ids = [int(name[1:]) for name in names if name[0] == "#" and name[1:].isdigit() and len(name) < 20]
+    accounts = [each.account_id for each in wanted if each.account_id is not None]
+    movements = [each.movement for each in wanted if each.movement]
+    texts = array([name.replace("\0", "\ufffd") for name in names], TEXT)
+    return [texts, array(ids, NUMBER), array(accounts, NUMBER), array(movements, TEXT)]
+
+
+def loaded(wanted: list[Wanted], rows: Iterable[Any], tariffs: Tariffs) -> list[Loaded]:
+    """Sort what a load brought back to the requests that wanted it."""
+    found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in "snabem"}
+    for kind, text in rows:
+        found[kind.decode()].append(loads(text))
+    sessions: dict[str | int, Session] = {}
+    for row in found["s"]:
+        session = session_from_row([row[name] for name in _SESSION], tariffs)
+        sessions[session.head.key] = sessions[session.head.id] = session
+    for row in found["n"]:
+        if row["session_id"] in sessions:
+            sessions.setdefault(row["alias"], sessions[row["session_id"]])
+    accounts = _accounts(found["a"], found["b"])
+    early = {row["key"]: row["started_at"] for row in found["e"]}
+    movements = {row["key"]: (row["digest"], row["result"]) for row in found["m"]}
+    return [_one(each, sessions, accounts, early, movements) for each in wanted]
+
+
+def _accounts(rows: list[dict[str, Any]], buckets: list[dict[str, Any]]) -> dict[int, tuple[Account, int]]:
+    held: dict[int, list[Any]] = {}
+    for row in buckets:
+        held.setdefault(row["account_id"], []).append(bucket_from_row([row[name] for name in _BUCKET]))
+    return {
+        row["id"]: account_from_row([row[name] for name in _ACCOUNT], tuple(held.get(row["id"], ()))) for row in rows
+    }
+
+
+def _one(
+    wanted: Wanted,
+    sessions: dict[str | int, Session],
+    accounts: dict[int, tuple[Account, int]],
+    early: dict[str, int],
+    movements: dict[str, tuple[str, str]],
+) -> Loaded:
+    session = None
+    for name in wanted.names:
+        session = sessions.get(int(name[1:]) if name[0] == "#" and name[1:].isdigit() else name)
+        if session is not None:
+            break
+    account_id = session.head.account_id if session is not None else wanted.account_id
+    account, version = (account_id is not None and accounts.get(account_id)) or (None, 0)
+    started = next((early[name] for name in wanted.names if name in early), 0)
+    return Loaded(session, account, version, started, movements.get(wanted.movement))
