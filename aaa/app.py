@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, NoReturn
 
 from aaa.config import Config, load_config
 from aaa.errors import AaaError, ConfigError, SchemaMismatch, StoreUnavailable
@@ -40,10 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.config, os.environ)
         keys = Keys.load(config.server.key_file)
         if options.check:
-            from aaa.entries import configured_clients, configured_peers  # noqa: PLC0415 - only `--check` needs them
+            from aaa.entries import advice, configured_clients, configured_peers  # noqa: PLC0415 - only `--check` needs them
 
-            configured_clients(config)
             configured_peers(config)
+            for line in advice(config, configured_clients(config).entries):
+                sys.stderr.write(f"{options.config}: warning: {line}\n")
             sys.stdout.write(f"{options.config}: ok\n")
             return 0
         schema.check(config.store.url)
@@ -59,9 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+class _Parser(argparse.ArgumentParser):
+    """Arguments that cannot be used are a configuration that cannot: a supervisor must not try again and again."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_CONFIG, f"{self.prog}: {message}\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line of the daemon."""
-    parser = argparse.ArgumentParser(prog="aaad", description="Prepaid AAA server: RADIUS and Diameter charging.")
+    parser = _Parser(prog="aaad", description="Prepaid AAA server: RADIUS and Diameter charging.")
     parser.add_argument("--config", default="/etc/aaa/aaa.toml", metavar="PATH", help="configuration file")
     parser.add_argument("--check", action="store_true", help="check the configuration and exit")
     parser.add_argument("--role", choices=("all", "radius", "diameter", "api"), default="all", help="what to serve")

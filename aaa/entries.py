@@ -4,12 +4,13 @@ Who may speak: the RADIUS clients and Diameter peers of the configuration and of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aaa.config import Config
 from aaa.diameter.peers import Peers, peer_from
 from aaa.errors import ConfigError
-from aaa.radius.clients import Clients, nas_from
+from aaa.radius.clients import Clients, Nas, nas_from
 from aaa.radius.identity import source_of
 from aaa.radius.names import code_of
 from aaa.radius.profiles.profile import Profile
@@ -83,6 +84,16 @@ def configured_clients(config: Config, stored: tuple[dict[str, Any], ...] = ()) 
     if problems:
         raise ConfigError(problems)
     return Clients(entries)
+
+
+def advice(config: Config, clients: Iterable[Nas]) -> list[str]:
+    """What RADIUS clients are promised for an outage and can never get; a line for each of them."""
+    is_embedded = config.store.url.startswith("sqlite")
+    if not is_embedded and config.charging.outage_exposure:
+        return []
+    why = "the store is SQLite" if is_embedded else "[charging] outage_exposure is 0"
+    told = f'on_store_down: "allow_capped" never grants anything, because {why}'
+    return [f"[[nas]] {nas.name}: {told}" for nas in clients if nas.on_store_down == "allow_capped"]
 
 
 def configured_peers(config: Config, stored: tuple[dict[str, Any], ...] = ()) -> Peers:

@@ -11,7 +11,7 @@ from typing import Any
 from aaa.config import Config
 from aaa.diameter.server import DiameterServer
 from aaa.diameter.server import Settings as DiameterSettings
-from aaa.entries import configured_clients, configured_peers
+from aaa.entries import advice, configured_clients, configured_peers
 from aaa.keys import Keys
 from aaa.node.directory import StoreDirectory
 from aaa.node.node import ChargingNode
@@ -56,6 +56,7 @@ class Faces:
         self._config = config
         self._documents = documents
         clients, peers = self._entries(config, documents)
+        self.advice = advice(config, clients.entries)
         if role in ("all", "radius"):
             self.radius = RadiusServer(node, directory, clients, keys, is_serving=is_serving, on_error=on_error)
         if role in ("all", "diameter") and config.diameter.listen:
@@ -111,6 +112,7 @@ class Faces:
     def _replace(self, config: Config, documents: Documents) -> None:
         clients, peers = self._entries(config, documents)
         self._config, self._documents = config, documents
+        self.advice = advice(config, clients.entries)
         if self.radius is not None:
             self.radius.reload(clients)
         if self.diameter is not None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from aaa.bus.hub import Hub
 from aaa.config import Config
-from aaa.entries import client_defaults, configured_profiles
+from aaa.entries import advice, client_defaults, configured_profiles
 from aaa.errors import ConfigError
 from aaa.faces import Faces
 from aaa.keys import Keys
@@ -28,6 +28,7 @@ from aaa.node.node import ChargingNode
 from aaa.node.outage import Outage
 from aaa.node.tariffs import TariffBook
 from aaa.ops.listener import MetricsListener
+from aaa.ops.logs import logger
 from aaa.ops.periodic import every
 from aaa.ops.questions import questions
 from aaa.ops.request_logging import RequestLogging
@@ -70,6 +71,7 @@ class Server:
     ) -> None:
         self.config = self._started_with = config
         self.exit_code = 0
+        self._advised: list[str] = []
         self.part = part or Part()
         self._keys = keys
         self._reactor = reactor
@@ -165,6 +167,7 @@ class Server:
                 ended=self._workers_ended,
             )
         self.faces.start(self._reactor, part.inherited)
+        self._advise()
         if not part.is_worker and self.config.metrics.listen is not None:
             self._metrics = MetricsListener(self._reactor, self.config.metrics.listen, self.report.sources())
         self.neighbours.join(self.config, part.inherited)
@@ -214,12 +217,20 @@ class Server:
         if config.charging.outage_exposure != self._started_with.charging.outage_exposure:
             needs.append("charging.outage_exposure")
         self.logging.take_up(config.log)
+        self._advise()
         self.config = self.report.config = config
         if self.api is not None:
             self.api.context.config = config
         if self.neighbours.group is not None:
             self.neighbours.group.command("reload")
         return needs
+
+    def _advise(self) -> None:
+        """Warn of settings that can never do what they say, once each time they change."""
+        if self.faces.advice != self._advised and not self.part.is_worker:
+            self._advised = self.faces.advice
+            for line in self._advised:
+                logger().warning("config.advice", advice=line)
 
     # -- life -------------------------------------------------------------------------------------
 
@@ -282,6 +293,9 @@ class Server:
             check_nas=lambda document: nas_from(
                 document, client_defaults(self.config), configured_profiles(self.config)
             ),
+            advise_nas=lambda document: advice(
+                self.config, [nas_from(document, client_defaults(self.config), configured_profiles(self.config))]
+            ),
             consumers=self.store.consumers,
             guesses=guesses,
         )
@@ -318,6 +332,7 @@ class Server:
         """Clients, peers, subscriptions may have changed through another node."""
         self.directory.forget()
         self.faces.provisioned(documents)
+        self._advise()
 
     def _provisioned(self) -> None:
         """This node changed the store: forget what was cached outside it, and have the others look."""

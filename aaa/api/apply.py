@@ -20,6 +20,7 @@ from aaa.api.context import PROVISION_TIMEOUT_S, ApiContext, Caller, Context
 from aaa.api.problems import Refusal, accepted
 from aaa.api.security import ADMIN, Who
 from aaa.api.shapes import Applied
+from aaa.config.clients import as_document
 from aaa.config.problems import Problem, problem_at
 from aaa.engine.commands import Adjust
 from aaa.provision import ApplyFile, ApplyRefused, Result, parse_apply, write
@@ -101,7 +102,10 @@ def _steps(
     openings = 0
     done = 0
     audit = context.audit_row(who, "apply", body.file, {"objects": file.objects})
+    advice: list[str] = []
     for number, batch in enumerate(file.batches()):
+        if context.advise_nas is not None:
+            advice += [line for nas in batch.nas for line in context.advise_nas(as_document(nas))]
         try:
             result = _write(context, batch, audit if not number else None, dry_run)
         except ApplyRefused as error:
@@ -122,7 +126,7 @@ def _steps(
         unchanged=total.unchanged,
         openings=openings,
         actions=total.actions,
-        warnings=[warning for tariff in file.tariffs for warning in tariff.warnings],
+        warnings=[warning for tariff in file.tariffs for warning in tariff.warnings] + advice,
         dry_run=dry_run,
     ).model_dump()
 

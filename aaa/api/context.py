@@ -30,6 +30,8 @@ from aaa.store import tables as db
 from aaa.store.outbox import Consumer
 from aaa.store.read import snapshot
 
+AdviseNas = Callable[[dict[str, Any]], list[str]]
+
 ANSWER_TIMEOUT_S = 10.0
 PROVISION_TIMEOUT_S = 120.0
 REASON_MAX = 500
@@ -68,6 +70,7 @@ class ApiContext:
         started_us: When the process began.
         disconnect_peer: Ends the connections of a Diameter peer by its Origin-Host.
         check_nas: Refuses a client document that the RADIUS face cannot use.
+        advise_nas: What a client document asks for in vain, in words.
         consumers: Who is told that accounts were changed.
     """
 
@@ -81,6 +84,7 @@ class ApiContext:
     reload: Callable[[], list[str]] | None = None
     disconnect_peer: Callable[[str], None] | None = None
     check_nas: CheckNas | None = None
+    advise_nas: AdviseNas | None = None
     consumers: tuple[Consumer, ...] = ()
     guesses: GuessLock = field(default_factory=GuessLock)
     _tariffs: TariffBook | None = None

@@ -189,8 +189,8 @@ def session(row: Any, owner: tuple[str, str], tariffs: Tariffs, now_us: int) -> 
 
 def cdr(row: Any, owner: str | None, tariffs: Tariffs) -> shapes.Cdr:
     """A CDR row; `owner` is the account's public id."""
-    head: list[Any] = json.loads(row.head) or ["", "", "", ""]
-    protocol, _context, subscriber, caller = head[:4]
+    head: list[Any] = json.loads(row.head) or ["", "", "", "", ""]
+    protocol, _context, subscriber, caller, called = head[:5]  # the last one of unrated usage alone
     lines = [line_from_row(each, tariffs) for each in json.loads(row.lines)]
     return shapes.Cdr(
         id=str(row.id),
@@ -201,7 +201,7 @@ def cdr(row: Any, owner: str | None, tariffs: Tariffs) -> shapes.Cdr:
         revision=row.revision,
         subscriber=subscriber,
         caller=caller,
-        destination=lines[-1].head.destination if lines else "",
+        destination=lines[-1].head.destination if lines else called,
         begun_at=instant(row.begun_at) or "",
         ended_at=instant(row.ended_at) or "",
         used=row.used,

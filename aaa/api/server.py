@@ -23,7 +23,7 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aaa.api.app import make_app
-from aaa.api.context import ApiContext
+from aaa.api.context import AdviseNas, ApiContext
 from aaa.api.guesses import GuessLock
 from aaa.api.housekeeping import Housekeeper
 from aaa.config import Config
@@ -146,6 +146,7 @@ def start_api(
     reload: Callable[[], list[str]] | None = None,
     disconnect_peer: Callable[[str], None] | None = None,
     check_nas: CheckNas | None = None,
+    advise_nas: AdviseNas | None = None,
     consumers: tuple[Consumer, ...] = (),
     guesses: GuessLock | None = None,
 ) -> ApiServer:
@@ -157,6 +158,7 @@ def start_api(
         reload: Takes up the changed configuration and returns what needs a restart; raises ConfigError.
         disconnect_peer: Ends the connections of a Diameter peer.
         check_nas: Raises ConfigError for a client document that the RADIUS face cannot use.
+        advise_nas: What a client document asks for in vain, in words.
         consumers: Who is told that accounts were changed.
         guesses: Counts wrong PINs; given where other processes count along.
 
@@ -176,6 +178,7 @@ def start_api(
         reload=reload,
         disconnect_peer=disconnect_peer,
         check_nas=check_nas,
+        advise_nas=advise_nas,
         consumers=consumers,
         guesses=guesses or GuessLock(),
     )

@@ -150,6 +150,15 @@ Trigger = Literal[
 ]
 
 
+def _answered(policy: Any) -> Any:
+    if policy in ("silence", "allow_capped"):
+        raise ValueError(
+            f'"{policy}" is for RADIUS clients: a Diameter peer is told 3004 while the store is down and asks its next '
+            'server; expected "deny", or nothing'
+        )
+    return policy
+
+
 class PeerTable(Table):
     """One Diameter neighbour, or all of a realm (SEMANTICS S23)."""
 
@@ -177,7 +186,7 @@ class PeerTable(Table):
     time_quota_threshold: Seconds | None = None
     volume_quota_threshold: Octets | None = None
     low_balance: Micro | None = None
-    on_store_down: Outage | None = None
+    on_store_down: Annotated[Literal["deny"] | None, BeforeValidator(_answered)] = None
     emergency: Prefixes | None = None
     numbers: NumbersTable | None = None
 

@@ -11,6 +11,7 @@ from aaa.config.load import Config
 
 HIDDEN = "(secret)"
 _PASSWORD_IN_URL = re.compile(r"(://[^:/@]*:)[^@]*@")
+_QUERY_OF_URL = re.compile(r"(://[^?]*\?).+")  # passwords and keys stand there, too
 
 
 class Setting(NamedTuple):
@@ -37,5 +38,5 @@ def shown(config: Config, key: str) -> Any:
     else:
         value = getattr(getattr(config, table), path[0]) if path else None
     if isinstance(value, str):
-        return _PASSWORD_IN_URL.sub(r"\1***@", value)
+        return _QUERY_OF_URL.sub(r"\1***", _PASSWORD_IN_URL.sub(r"\1***@", value))
     return list(value) if isinstance(value, tuple) else value

@@ -51,13 +51,17 @@ class EarlyStart(Value, frozen=True):
 
 
 class Unrated(Value, frozen=True):
-    """Usage nobody is known to pay for: kept as an unrated CDR (S19)."""
+    """Usage nobody is known to pay for: kept as an unrated CDR (S19), with whom the report named."""
 
     key: str
     origin: str
     used: int
     at_us: int
     cause: str
+    protocol: str = ""
+    subscriber: str = ""
+    caller: str = ""
+    called: str = ""
 
 
 class Changes(Value, frozen=True):

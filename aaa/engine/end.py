@@ -121,9 +121,7 @@ def orphan(
     if command.identity.order is not None:
         return _numbered_orphan(accounts, command, begin, tariffs, session_id, now)
     total = reported_total(command.lines) or 0
-    unrated = Changes(
-        unrated=Unrated(command.key, command.origin, total, event_us, "orphan"), notices=(Notice("unrated"),)
-    )
+    unrated = Changes(unrated=_unrated(command, begin, total, event_us), notices=(Notice("unrated"),))
     if begin is None or not accounts or total == 0:
         return unrated, Ack(Outcome.UNRATED)
     account = accounts[0]
@@ -193,8 +191,16 @@ def _numbered_orphan(
         lines = _orphan_lines(accounts[0], command, tariffs, event_us, now)
         if lines:
             return _charged_orphan(accounts, command, begin, lines, session_id, event_us, now), Ack(Outcome.UNKNOWN)
-    record = Unrated(command.key, command.origin, used, event_us, ORPHAN)
-    return Changes(unrated=record, notices=(Notice("unrated"),)), Ack(Outcome.UNKNOWN)
+    return Changes(unrated=_unrated(command, begin, used, event_us), notices=(Notice("unrated"),)), Ack(Outcome.UNKNOWN)
+
+
+def _unrated(command: End | Update, begin: Begin | None, used: int, event_us: int) -> Unrated:
+    """The record of usage that cannot be charged; whom it names is for a person to find the payer."""
+    if begin is None or not begin.lines:
+        return Unrated(command.key, command.origin, used, event_us, ORPHAN)
+    line = begin.lines[0]
+    named = (begin.protocol, begin.subscriber, begin.caller, line.destination or line.received)
+    return Unrated(command.key, command.origin, used, event_us, ORPHAN, *named)
 
 
 def _orphan_lines(account: Account, command: End, tariffs: Tariffs, event_us: int, now: int) -> tuple[Line, ...]:

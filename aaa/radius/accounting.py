@@ -70,7 +70,7 @@ class AccountingFlow:
             service.node.submit(accounting.start(report, nas, keys), None, partial(self._answered, request, None))
             return
         if is_known or status == a.FAILED:  # then nobody has to be found who would pay for an orphan
-            self._found(request, report, keys, None)
+            self._report(request, report, keys, None, None)
             return
         identities = request.identities()
         if identities:
@@ -88,14 +88,18 @@ class AccountingFlow:
         return keys
 
     def _found(self, request: Request, report: Report, keys: tuple[str, ...], subscriber: Subscriber | None) -> None:
-        """Go on with who would pay if nobody announced the session (S19)."""
+        """Go on with who would pay if nobody announced the session (S19), or with whom the packet names."""
+        names = request.identities()
+        payer = subscriber.value if subscriber is not None else names[0][1] if names else ""
+        orphan = accounting.announced_late(request.nas, request.packet.attributes, keys, payer)
+        self._report(request, report, keys, orphan, None if subscriber is None else subscriber.account_id)
+
+    def _report(
+        self, request: Request, report: Report, keys: tuple[str, ...], orphan: Begin | None, account_id: int | None
+    ) -> None:
+        """Submit what a report says."""
         nas = request.nas
         attributes = request.packet.attributes
-        orphan: Begin | None = None
-        account_id = None
-        if subscriber is not None:
-            orphan = accounting.announced_late(nas, attributes, keys, subscriber.value)
-            account_id = subscriber.account_id
         command: Update | End
         if report.status == a.INTERIM:
             command = accounting.interim(report, nas, keys, orphan)

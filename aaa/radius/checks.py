@@ -57,9 +57,10 @@ class Refused(Exception):
 
 class Learned:
     """
-    What `auto` has learned of one client: that it signs, and whether it is a proxy.
+    What `auto` has learned of one source address: that it signs, and whether it is a proxy.
 
-    Kept apart from `Nas`, because it outlives a reload of the configuration.
+    Of an address and not of an entry: an entry may be a network, and one switch in it that signs says nothing of its
+    neighbours.  Kept apart from `Nas`, because it outlives a reload of the configuration.
     """
 
     __slots__ = ("is_direct", "signs")

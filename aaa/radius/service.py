@@ -24,7 +24,7 @@ from aaa.radius.accounting import AccountingFlow
 from aaa.radius.attributes import PROXY_STATE
 from aaa.radius.auth import Authenticator
 from aaa.radius.checks import Learned, Refused
-from aaa.radius.clients import Clients, Nas
+from aaa.radius.clients import ADDRESSES_MAX, Clients, Nas
 from aaa.radius.dedup import Dedup, Seen
 from aaa.radius.dynauth import DynauthClient
 from aaa.radius.limits import Limits
@@ -129,7 +129,7 @@ class RadiusService:
         """
         try:
             read = packet.decode(data)
-            secret = self._checked(read, nas, port)
+            secret = self._checked(read, nas, port, address[0])
         except (Malformed, Refused) as error:
             self.counters["dropped", nas.name, error.reason] += 1
             self.on_drop(error.reason, nas.name, address[0])
@@ -222,15 +222,17 @@ class RadiusService:
 
         self._call_from_thread(run)
 
-    def _checked(self, read: packet.Packet, nas: Nas, port: Port) -> packet.Secret:
+    def _checked(self, read: packet.Packet, nas: Nas, port: Port, source: str) -> packet.Secret:
         if read.code not in checks.CODES[port.kind]:
             raise Refused("unknown_code")
         if read.code == ACCOUNTING_REQUEST:
             return checks.accounting(read, nas)
         if read.code == ACCESS_REQUEST:
-            learned = self._learned.get(nas.name)
+            learned = self._learned.get(source)
             if learned is None:
-                learned = self._learned[nas.name] = Learned()
+                if len(self._learned) >= ADDRESSES_MAX:
+                    del self._learned[next(iter(self._learned))]
+                learned = self._learned[source] = Learned()
             return checks.access(read, nas, learned)
         return checks.status_server(read, nas)
 

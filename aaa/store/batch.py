@@ -165,4 +165,5 @@ def unrated_row(number: int, record: Unrated) -> Row:
     """The CDR of usage that nobody is known to pay for (S19)."""
     begun_us = max(0, record.at_us - record.used * 1_000_000)
     fixed = (number, None, record.key, record.origin, 0, begun_us, record.at_us, record.used, 0, "", record.cause)
-    return (*fixed, 0, 0, record.used, "[]", "[]")
+    named = (record.protocol, "", record.subscriber, record.caller, record.called)  # as a session's head begins
+    return (*fixed, 0, 0, record.used, dumps(named) if record.protocol else "[]", "[]")

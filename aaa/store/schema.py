@@ -11,12 +11,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine
+from alembic.util import CommandError
+from sqlalchemy import Engine, create_engine, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from aaa.errors import SchemaMismatch, StoreUnavailable
+from aaa.store.tables import generation
 
+OLDEST = "schema"  # scope of the number of the oldest revision that works with the one the store has
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -34,10 +37,13 @@ def upgrade(url: str, revision: str = "head", sql: bool = False) -> None:
 
     Raises:
         StoreUnavailable: The database cannot be reached or refuses.
+        SchemaMismatch: The store is at a revision that this release does not know.
     """
     try:
         _make_directory(url)
         command.upgrade(alembic_config(url), revision, sql=sql)
+    except CommandError as error:
+        raise SchemaMismatch(f"the database is of a newer release: {error}") from error
     except SQLAlchemyError as error:
         raise StoreUnavailable(str(error.__cause__ or error)) from error
 
@@ -59,25 +65,46 @@ def current(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def fits(engine: Engine) -> bool:
+    """
+    Whether this release works with the schema a store has: its own, or a newer one that only added to it.
+
+    A migration that an older release can live with says so in the store: it writes the oldest revision that works as
+    the number of scope `schema` into `generation`.  So nodes of two releases run together while one is replaced.
+    """
+    found = current(engine)
+    if found is None or found == head():
+        return found is not None
+    if found in [number for number, _ in history()]:
+        return False  # behind
+    oldest = select(generation.c.number).where(generation.c.scope == OLDEST)
+    with engine.connect() as connection:
+        number = connection.execute(oldest).scalar()
+    return number is not None and int(number) <= int(head())
+
+
 def check(url: str) -> None:
     """
     Refuse a store of another schema.
 
     Raises:
-        SchemaMismatch: It is not at this release's revision; the text names the command to run.
+        SchemaMismatch: This release does not work with its revision; the text names the command to run.
         StoreUnavailable: The database cannot be reached.
     """
     if make_url(url).get_backend_name() == "sqlite" and not Path(make_url(url).database or "").exists():
         raise SchemaMismatch(f"no database at {make_url(url).database}: run `aaactl --config FILE db upgrade`")
     engine = create_engine(url)
     try:
-        found = current(engine)
+        found, is_fit = current(engine), fits(engine)
     except SQLAlchemyError as error:
         raise StoreUnavailable(str(error.__cause__ or error)) from error
     finally:
         engine.dispose()
-    if found != head():
-        raise SchemaMismatch(f"schema is {found or 'empty'}, expected {head()}: run `aaactl --config FILE db upgrade`")
+    if is_fit:
+        return
+    if found is not None and found not in [number for number, _ in history()]:
+        raise SchemaMismatch(f"schema is {found}, newer than {head()}, which is what this release works with")
+    raise SchemaMismatch(f"schema is {found or 'empty'}, expected {head()}: run `aaactl --config FILE db upgrade`")
 
 
 def _make_directory(url: str) -> None:

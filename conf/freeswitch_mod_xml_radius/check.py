@@ -2,8 +2,9 @@
 """
 Checks an edited copy of this directory: `python3 check.py [DIRECTORY]`.
 
-Looks for what would cost money: a dialplan that lets a call out without a grant, a missing hangup or
-renewal, an answer attribute that the client's dictionary does not name, fields that do not name the call.
+Looks for what would cost money: a dialplan that lets a call out without a grant, another context that does, a profile
+that lets strangers in, a missing hangup or renewal, an answer attribute that the client's dictionary does not name,
+fields that do not name the call.
 Exit code 0: nothing found; 8: problems, one line each; 2: the directory cannot be read.
 """
 
@@ -18,6 +19,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 from dialplan_walk import Call, Dialplan, Files
 
 CONFIG, DICTIONARY = "autoload_configs/xml_radius.conf.xml", "radius/dictionary"
+DIALPLAN = "dialplan/prepaid.xml"
+DEMO_SECRET = "testing123"  # noqa: S105 - the secret everybody knows
+# What a SIP profile needs so that nobody reaches the dialplan unknown or takes a call elsewhere.
+PROFILES = {
+    "prepaid_subscribers": {"context": "prepaid_subscribers", "auth-calls": "true", "disable-transfer": "true"},
+    "prepaid_trunk": {"context": "prepaid_trunk", "apply-inbound-acl": None, "disable-transfer": "true"},
+}
 NAME_MAX, SECRET_MAX = 32, 48
 TYPES = ("string", "integer", "ipaddr", "date")
 CONTEXTS = ("prepaid_subscribers", "prepaid_trunk")
@@ -66,9 +74,11 @@ def check(root: Path) -> list[str]:
     files = Files(root)
     names, problems = read_dictionary(root / DICTIONARY)
     problems += check_config(files, names)
-    problems += check_dialplan(Dialplan(files, "dialplan/prepaid.xml"))
+    problems += check_dialplan(Dialplan(files, DIALPLAN))
+    problems += check_other_ways(files)
+    problems += check_profiles(files)
     problems += check_directory(files)
-    return problems
+    return [f"vars.xml: {name} is not set" for name in sorted(files.unset) if name.startswith("prepaid_")] + problems
 
 
 def read_dictionary(path: Path) -> tuple[dict[str, str], list[str]]:
@@ -133,6 +143,8 @@ def _check_section(
     secret = params.get(server, "").rpartition(":")[2]
     if len(secret) > SECRET_MAX or re.search(r"[\s,]", secret):
         problems.append(f"the secret has more than {SECRET_MAX} characters, or a blank or comma")
+    if secret == DEMO_SECRET and not params.get(server, "").startswith("127."):
+        problems.append(f"the secret is still {DEMO_SECRET}, which the server takes from its own machine only")
     wait_s = int(params.get("radius_timeout") or 0) * (int(params.get("radius_retries") or 0) + 1)
     if wait_s > 9:
         problems.append(f"an outage blocks every request for {wait_s} s: lower radius_timeout or radius_retries")
@@ -215,6 +227,44 @@ def dialled(dialplan: Dialplan, context: str, outcome: dict[str, str], **variabl
     call = Call(dialplan, channel, lambda channel: channel.update(outcome))
     call.route("442079460001", context)
     return call
+
+
+def check_other_ways(files: Files) -> list[str]:
+    """Look for contexts beside ours that send calls out: whoever reaches one calls without being asked about."""
+    problems = []
+    for path in sorted((files.root / "dialplan").glob("*.xml")):
+        name = f"dialplan/{path.name}"
+        if name == DIALPLAN:
+            continue
+        try:
+            contexts = list(files.read(name).iter("context"))
+        except ElementTree.ParseError as error:
+            problems.append(f"{name}: {error}")
+            continue
+        for context in contexts:
+            if any(action.get("application") == "bridge" for action in context.iter("action")):
+                shown = context.get("name", "")
+                problems.append(f"{name}: context {shown}: bridges calls that RADIUS is not asked about; remove it")
+    return problems
+
+
+def check_profiles(files: Files) -> list[str]:
+    """Check the SIP profiles: who is let into which context."""
+    problems = []
+    for name, needed in PROFILES.items():
+        path = f"sip_profiles/{name}.xml"
+        try:
+            settings = {param.get("name"): param.get("value") for param in files.read(path).iter("param")}
+        except (OSError, ElementTree.ParseError) as error:
+            problems.append(f"{path}: {error}")
+            continue
+        for key, value in needed.items():
+            found = settings.get(key)
+            if found is None or value not in (None, found):
+                problems.append(
+                    f"{path}: {key} is {found or 'missing'}{'' if value is None else f', expected {value}'}"
+                )
+    return problems
 
 
 def check_directory(files: Files) -> list[str]:

@@ -31,6 +31,7 @@ class Files:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.globals: dict[str, str] = {}
+        self.unset: set[str] = set()  # named somewhere and never set
         variables = root / "vars.xml"
         if variables.exists():
             self._preprocessed(variables, 0)
@@ -55,7 +56,12 @@ class Files:
 
         text = re.sub(r"<!--.*?-->", "", path.read_text(), flags=re.DOTALL)
         text = _PREPROCESS.sub(replace, text)
-        return _GLOBAL.sub(lambda found: self.globals.get(found[1], ""), text)
+        return _GLOBAL.sub(self._global, text)
+
+    def _global(self, found: re.Match[str]) -> str:
+        if found[1] not in self.globals:
+            self.unset.add(found[1])
+        return self.globals.get(found[1], "")
 
 
 class Dialplan:

@@ -26,7 +26,7 @@ from tests.docs.pages import ROOT, Step
 
 MARK = "\x1e"
 TIMEOUT_S = 120.0
-DIRECTORIES = ("/etc/aaa/conf.d", "/etc/aaa", "/var/lib/aaa", "/run/aaa", "/run/secrets", "/backup")
+DIRECTORIES = ("/etc/aaa/conf.d", "/etc/aaa", "/var/lib/aaa", "/run/aaa", "/run/secrets", "/backup", "/etc/freeswitch")
 
 CONFIG = """
 [server]
@@ -90,18 +90,18 @@ case " $* " in *" --check "*) exec aaad-itself "$@";; esac
 : > {root}/aaad.log
 aaad-itself "$@" 2> {root}/aaad.log & echo $! > {root}/aaad.pid
 until grep -q ': ready' {root}/aaad.log; do
-    grep -qs '^State:.[^Z]' "/proc/$(cat {root}/aaad.pid)/status" || {{ cat {root}/aaad.log >&2; exit 1; }}
+    grep -qs '^State:.[^Z]' "/proc/$(cat {root}/aaad.pid)/status" || { cat {root}/aaad.log >&2; exit 1; }
     sleep 0.1
 done
 """
 
 _SYSTEMCTL = """#!/bin/sh
-end() {{
+end() {
     pid=$(cat {root}/aaad.pid 2> /dev/null) || return 0
     kill "$pid" || true
     while grep -qs '^State:.[^Z]' "/proc/$pid/status"; do sleep 0.1; done
     rm {root}/aaad.pid
-}}
+}
 case "$1" in
     start|enable) exec aaad --config {root}/etc/aaa/aaa.toml;;
     stop) end;;
@@ -161,17 +161,13 @@ class Machine:
         self.run([Step("given", commands, "")])
 
     def _make_programs(self) -> None:
-        made = {
-            "aaactl": _PYTHON.format(python=sys.executable, name="aaactl", module="aaa.cli"),
-            "aaad-itself": _PYTHON.format(python=sys.executable, name="aaad", module="aaa.app"),
-            "aaad": _AAAD.format(root=self.root),
-            "systemctl": _SYSTEMCTL.format(root=self.root),
-            "sudo": _SUDO,
-        }
-        (self.root / "bin").mkdir()
-        for name, text in made.items():
-            (self.root / "bin" / name).write_text(text)
-            (self.root / "bin" / name).chmod(0o755)
+        place = self.root / "bin"
+        place.mkdir()
+        program(place, "aaactl", "aaa.cli")
+        program(place, "aaad-itself", "aaa.app")
+        for name, text in (("aaad", _AAAD), ("systemctl", _SYSTEMCTL), ("sudo", _SUDO)):
+            (place / name).write_text(text.replace("{root}", str(self.root)))
+            (place / name).chmod(0o755)
 
     def local(self, text: str) -> str:
         """A text with the paths and addresses of this machine."""
@@ -241,6 +237,13 @@ class Machine:
                     break
                 _wait_for(number)
         shutil.rmtree(self.root)
+
+
+def program(directory: Path, name: str, module: str) -> None:
+    """Make an entry point of the sources a program, as an installation would."""
+    path = directory / name
+    path.write_text(_PYTHON.format(python=sys.executable, name=name.partition("-")[0], module=module))
+    path.chmod(0o755)
 
 
 def _free_ports(count: int) -> list[int]:

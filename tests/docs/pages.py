@@ -17,10 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs" / "how-to").glob("*.md")])
-OTHERS = sorted(
-    [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/explanation").glob("*.md"), *(ROOT / "conf").rglob("*.md")]
-)
+PAGES = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    ROOT / "conf/freeswitch_mod_xml_radius/README.md",
+]
+_MORE = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs/explanation").glob("*.md"), *(ROOT / "conf").rglob("*.md")]
+OTHERS = [page for page in sorted(_MORE) if page not in PAGES]
 
 _PART = re.compile(
     r"^```(?P<language>\w+)(?P<words>[^\n]*)\n(?P<text>.*?)^```$|<!-- (?P<word>given|shows):\s(?P<told>.*?)\s-->",

@@ -18,7 +18,7 @@ from tests.docs.pages import OTHERS, PAGES, commands, inline, needs_postgresql, 
 from tests.support.postgres import BINARIES, USER, Postgres
 
 # What only a machine set up for it has: system users, units, containers, another host.
-LEFT_OUT = {"docker", "install", "make", "man", "pip", "systemctl", "useradd"}
+LEFT_OUT = {"docker", "fs_cli", "install", "make", "man", "pip", "systemctl", "useradd"}
 
 
 def named(page: Path) -> str:

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -126,3 +128,27 @@ def test_what_needs_a_restart_is_said_until_it_is_taken_back(aaad: Callable[...,
         answers.append(server.api("POST", "/v1/reload")["needs_restart"])
 
     assert [["radius"], ["charging.outage_exposure"], []] == answers
+
+
+def test_a_promise_that_cannot_be_kept_is_warned_of(aaad: Callable[..., Aaad]):
+    """`allow_capped` on SQLite: said at the start in the log, by `apply`, and by both ways to check a configuration."""
+    server = aaad(NAS + 'on_store_down = "allow_capped"\n')
+    logged = [line["advice"] for line in server.api("GET", "/v1/log") if line["event"] == "config.advice"]
+    other = '[[nas]]\nname = "other"\naddress = "192.0.2.1"\nsecret = "s"\non_store_down = "allow_capped"\n'
+    applied = server.apply(other)["warnings"]
+    command = [sys.executable, "-m", "aaa", "--config", str(server.config), "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=True)
+    why = 'on_store_down: "allow_capped" never grants anything, because the store is SQLite'
+
+    assert [f"[[nas]] test: {why}"] == logged
+    assert [f"[[nas]] other: {why}"] == applied
+    assert f"{server.config}: warning: [[nas]] test: {why}\n" == checked.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--role", "everything"], ["--workers", "many"], ["--config"], ["--nonsense"]])
+def test_arguments_that_cannot_be_used_are_exit_code_3(arguments: list[str]):
+    """As a configuration that cannot: systemd does not start it again and again."""
+    refused = subprocess.run([sys.executable, "-m", "aaa", *arguments], capture_output=True, text=True, check=False)
+
+    assert 3 == refused.returncode
+    assert refused.stderr.startswith("usage: aaad")

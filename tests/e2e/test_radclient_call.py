@@ -119,3 +119,17 @@ def test_a_bundle_is_spent_before_the_money(aaad: Callable[..., Aaad]) -> None:
     assert shown["balance"]["amount"] == "0.300000"
     assert shown["buckets"][0]["amount"] == 0
     assert server.mismatches() == 0
+
+
+def test_usage_that_nobody_pays_for_is_kept_with_whom_the_switch_named(aaad: Callable[..., Aaad]) -> None:
+    """A Stop of a session nobody announced and a user nobody knows: what a person needs to find the payer."""
+    server = aaad(NAS + 'numbers = { country = "44", international = ["00", "+"] }\n')
+    server.apply(provisioned({"alice": "0.50"}))
+    stop = acct("Stop", "stray", 65).replace("alice", "stranger")
+    stop += '\nCalled-Station-Id="0049301234567"\nCalling-Station-Id="+442079460001"'
+    server.radclient("acct", stop)
+    (unrated,) = server.api("GET", "/v1/cdrs?unrated=true")["items"]
+
+    assert (None, "stranger", "442079460001") == (unrated["account"], unrated["subscriber"], unrated["caller"])
+    assert ("49301234567", 65, "orphan") == (unrated["destination"], unrated["used"], unrated["cause"])
+    assert ("radius", "test") == (unrated["protocol"], unrated["origin"])

@@ -33,8 +33,9 @@ RERATE_PAGE = 500
 FILE_COLUMNS = columns("number", "name", "node", "records", "sha256", "closed_at")
 
 
-def _list(options: Options, limit: int | None, **query: object) -> None:
-    show_rows(options.client.pages(path_of("cdrs"), limit, **query), COLUMNS, options.form)
+UNRATED_COLUMNS = columns(
+    "id", "subscriber", "caller", "destination", "origin", "begun_at", "ended_at", "used", "cause", "key"
+)  # fmt: skip
 
 
 @verb(command, "list", repeats=True)
@@ -44,14 +45,15 @@ def _list(options: Options, limit: int | None, **query: object) -> None:
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, account: str, since: str, until: str, limit: int | None) -> None:
     """List CDRs in the order in which their sessions ended."""
-    _list(options, limit, account=account, since=since, until=until)
+    rows = options.client.pages(path_of("cdrs"), limit, account=account, since=since, until=until)
+    show_rows(rows, COLUMNS, options.form)
 
 
 @verb(command, repeats=True)
 @click.option("--limit", type=int, help="Stop after so many.")
 def unrated(options: Options, limit: int | None) -> None:
-    """List usage that nobody is known to pay for."""
-    _list(options, limit, unrated=True)
+    """List usage that nobody is known to pay for, with whom the switch named."""
+    show_rows(options.client.pages(path_of("cdrs"), limit, unrated=True), UNRATED_COLUMNS, options.form)
 
 
 @verb(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import click
@@ -15,23 +16,29 @@ from aaa.cli.output import columns, show_one, show_rows
 command = click.Group("config", help="The configuration file, offline.")
 
 
-def load(options: Options, checks_clients: bool = False) -> Any:
+def load(options: Options) -> Any:
     """
     The configuration of the `--config` file and the environment.
 
     Raises:
         CliError: Exit code 3 with every problem.
     """
+    return _checked(options)[0]
+
+
+def _checked(options: Options, checks_clients: bool = False) -> tuple[Any, list[str]]:
+    """The configuration, and what its clients ask for in vain when they are looked at too."""
     from aaa.config import load_config  # noqa: PLC0415 - pydantic is for offline nouns only
     from aaa.errors import ConfigError  # noqa: PLC0415
 
     try:
         config = load_config(options.config, os.environ)
-        if checks_clients:
-            from aaa.entries import configured_clients  # noqa: PLC0415
+        if not checks_clients:
+            return config, []
+        from aaa.entries import advice, configured_clients, configured_peers  # noqa: PLC0415
 
-            configured_clients(config)
-        return config
+        configured_peers(config)
+        return config, advice(config, configured_clients(config).entries)
     except ConfigError as error:
         count = len(error.problems)
         message = f"{options.config}: {count} problem{'s' if count > 1 else ''}"
@@ -41,12 +48,15 @@ def load(options: Options, checks_clients: bool = False) -> Any:
 @verb(command)
 def check(options: Options) -> None:
     """Check the configuration; exit code 3 and every problem when it cannot be used."""
-    config = load(options, checks_clients=True)
+    config, advice = _checked(options, checks_clients=True)
+    for line in advice:
+        print(f"warning: {line}", file=sys.stderr)
     files = ", ".join(str(file) for file in config.files)
     if options.form == "table":
         print(f"{files}: sound")
     else:
-        show_one({"files": [str(file) for file in config.files], "digest": config.digest}, options.form)
+        files_and_digest = {"files": [str(file) for file in config.files], "digest": config.digest}
+        show_one(files_and_digest | {"warnings": advice}, options.form)
 
 
 @verb(command)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from aaa.cli.commands.config import load
-from aaa.cli.errors import CONFLICT, DONE, FOUND_SOMETHING, UNREACHABLE, CliError
+from aaa.cli.errors import CONFLICT, DONE, FOUND_SOMETHING, INVALID_CONFIG, UNREACHABLE, CliError
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_one, show_rows
 
@@ -22,7 +22,7 @@ _SERVERS_WAY = {
 
 def _with_store(options: Options, do: Any) -> Any:
     """Call `do(schema module, url)`; a store that does not answer is exit code 6."""
-    from aaa.errors import StoreUnavailable  # noqa: PLC0415 - SQLAlchemy is for this noun only
+    from aaa.errors import SchemaMismatch, StoreUnavailable  # noqa: PLC0415 - SQLAlchemy is for this noun only
     from aaa.store import schema  # noqa: PLC0415
 
     url = load(options).store.url
@@ -30,6 +30,8 @@ def _with_store(options: Options, do: Any) -> Any:
         return do(schema, url)
     except StoreUnavailable as error:
         raise CliError("unreachable", str(error), UNREACHABLE) from error
+    except SchemaMismatch as error:
+        raise CliError("schema", str(error), INVALID_CONFIG) from error
 
 
 @verb(command)
@@ -68,12 +70,12 @@ def check(options: Options) -> int:
 
 
 def _check(options: Options) -> None:
-    from aaa.errors import SchemaMismatch  # noqa: PLC0415
-
     try:
         _with_store(options, lambda schema, url: schema.check(url))
-    except SchemaMismatch as error:
-        raise CliError("schema", str(error), FOUND_SOMETHING) from error
+    except CliError as error:
+        if error.code == "schema":
+            error.exit_code = FOUND_SOMETHING
+        raise
 
 
 @verb(command)

@@ -101,6 +101,31 @@ def test_config_check_and_show_work_offline(config):
     assert wrong.err.startswith(f"{config}:6: [log] level: should be")
 
 
+def test_config_check_warns_of_what_is_granted_in_vain(config):
+    """It is sound, so the exit code is 0; PostgreSQL without an exposure is as vain as SQLite."""
+    text = config.read_text().replace("sqlite:///", "postgresql+psycopg://db/")
+    text += '[[nas]]\nname = "edge"\naddress = "10.0.0.1"\nsecret = "s"\non_store_down = "allow_capped"\n'
+    config.write_text(text)
+    warned = separately("--config", str(config), "config", "check")
+    config.write_text(text + '[charging]\noutage_exposure = "50"\n')
+    sound = separately("--config", str(config), "config", "check")
+
+    assert (0, 0, "") == (warned.code, sound.code, sound.err)
+    assert warned.err.startswith('warning: [[nas]] edge: on_store_down: "allow_capped" never grants anything')
+    assert "outage_exposure is 0" in warned.err
+
+
+def test_config_check_refuses_an_outage_policy_that_no_peer_gets(config):
+    """Diameter peers are always answered."""
+    peer = '[[peer]]\norigin_host = "a.example"\nrealm = "example"\naddress = ["10.0.0.1"]\n'
+    config.write_text(config.read_text() + peer + 'on_store_down = "allow_capped"\n')
+    refused = separately("--config", str(config), "config", "check")
+
+    assert 3 == refused.code
+    assert "[[peer]] on_store_down:" in refused.err
+    assert "a Diameter peer is told 3004 while the store is down" in refused.err
+
+
 def test_a_database_is_prepared_and_checked(config):
     """`db upgrade` before the first start, exit code 8 from `db check` until then."""
     before = separately("--config", str(config), "db", "check")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from aaa.config import load_config
+from aaa.config.show import settings
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 
@@ -242,3 +243,17 @@ def test_the_digest_follows_the_values(write):
 
     assert one.digest != two.digest
     assert one.digest == load_config(write(BASE + "# a comment\n")).digest
+
+
+def test_passwords_in_urls_are_hidden(write):
+    """Behind the user's name, and in what follows a question mark."""
+    path = write(
+        BASE + '[store]\nurl = "postgresql+psycopg://aaa:hunter2@db/aaa?sslpassword=hunter3"\n'
+        '[redis]\nurl = "redis://:hunter4@cache/0"\n'
+        '[[outbox]]\nname = "crm"\nwebhook = "https://me:hunter5@crm.example/x?key=hunter6"\n'
+    )
+    told = {setting.key: setting.value for setting in settings(load_config(path))}
+
+    assert "hunter" not in str(told)
+    assert "postgresql+psycopg://aaa:***@db/aaa?***" == told["store.url"]
+    assert "https://me:***@crm.example/x?***" == told["outbox.0.webhook"]

@@ -52,6 +52,17 @@ def test_what_one_client_showed_says_nothing_of_another():
     assert not answered(served)
 
 
+def test_what_one_switch_showed_says_nothing_of_its_neighbours():
+    """An entry for a network: a switch that signs must not silence one beside it that cannot."""
+    served = Bench(nas(address="127.0.0.0/8", require_message_authenticator="auto", limit_proxy_state="auto"))
+    assert answered(served, signed=True)
+    assert answered(served, address=("127.0.0.2", 1))
+
+    assert answered(served, PROXIED, address=("127.0.0.3", 1))
+    assert not answered(served, PROXIED, address=("127.0.0.2", 1))
+    assert not answered(served)
+
+
 def test_a_wrong_signature_teaches_nothing():
     served = Bench(nas(require_message_authenticator="auto"))
     assert not answered(served, signed=True, secret=b"other")

@@ -39,6 +39,7 @@ def test_the_checker_runs_alone(tmp_path):
 
 CALL, PLAN = "dialplan/prepaid/call.inc", "dialplan/prepaid.xml"
 CONFIG, DICTIONARY = "autoload_configs/xml_radius.conf.xml", "radius/dictionary"
+SUBSCRIBERS, TRUNK = "sip_profiles/prepaid_subscribers.xml", "sip_profiles/prepaid_trunk.xml"
 HANGUP = "execute_on_answer_1=sched_hangup +${prepaid_seconds} allotted_timeout"
 SESSION = '<param variable="uuid" format="%s" name="Acct-Session-Id"/>'
 
@@ -70,6 +71,11 @@ SESSION = '<param variable="uuid" format="%s" name="Acct-Session-Id"/>'
         (CONFIG, 'name="Digest-Username"', 'name="Digest-User"', "not in the dictionary"),
         (CONFIG, 'format="%s" name="Event-Timestamp"', 'format="%s" name="NAS-IP-Address"', "silently not sent"),
         ("vars.xml", "prepaid_secret=testing123", "prepaid_secret=a b", "a blank or comma"),
+        ("vars.xml", "prepaid_auth_server=127.0.0.1", "prepaid_auth_server=10.0.0.1", "the secret is still testing123"),
+        ("vars.xml", "prepaid_carrier=", "prepaid_carier=", "vars.xml: prepaid_carrier is not set"),
+        (SUBSCRIBERS, '"auth-calls" value="true"', '"auth-calls" value="false"', "auth-calls is false, expected true"),
+        (TRUNK, '<param name="apply-inbound-acl" value="trusted_trunks"/>', "", "apply-inbound-acl is missing"),
+        (TRUNK, 'value="prepaid_trunk"', 'value="public"', "context is public, expected prepaid_trunk"),
         ("directory/default.xml", "<include>", '<include><user id="1001"/>', "user 1001"),
     ],
 )
@@ -92,6 +98,18 @@ OPEN = """<include>
   </extension>
 </include>
 """
+
+
+def test_another_way_to_the_carrier_is_found(tmp_path):
+    """FreeSWITCH's own sample dialplan, left in place; one that only answers is harmless."""
+    shutil.copytree(CONF, tmp_path / "conf")
+    for name, application in (("default", "bridge"), ("echo", "answer")):
+        action = f'<extension><condition><action application="{application}" data="x"/></condition></extension>'
+        text = f'<include><context name="{name}">{action}</context></include>'
+        (tmp_path / f"conf/dialplan/{name}.xml").write_text(text)
+
+    told = "dialplan/default.xml: context default: bridges calls that RADIUS is not asked about; remove it"
+    assert [told] == check.check(tmp_path / "conf")
 
 
 @pytest.mark.parametrize(
