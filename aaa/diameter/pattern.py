@@ -54,7 +54,7 @@ _DECIDING = frozenset(
         n.ROLE_OF_NODE,
     )
 )
-"""AVPs whose content decides how a request is read or who may send it."""
+"""AVPs whose content decides how a request is read or who may send it; the test finds one that is missing here."""
 _IRREGULAR = frozenset((n.CC_SUB_SESSION_ID, n.REFUND_INFORMATION, n.CC_MONEY))
 """What comes rarely: requests with these are left to the full reader."""
 
