@@ -2,9 +2,10 @@
 
 import sys
 
-from bench import diameter, radius, rating
+from bench import diameter, profiles, radius, rating, workers
 
 if __name__ == "__main__":
     rating.main()
+    profiles.main()
     diameter.main()
-    sys.exit(radius.main())
+    sys.exit(radius.main() or workers.main())

@@ -74,7 +74,7 @@ class ChargingNode:
         self.tally = Tally()
         self.is_store_up = True
         self.store_ahead_us = 0  # how far the store's clock is ahead of ours
-        self._clock = clock
+        self._clock = self.now_us = clock  # the same under its name in the port
         self.on_error = on_error
         self.numbers: Iterator[int] = count((number << SESSION_BITS) + 1)
         self._order: Iterator[int] = count()
@@ -106,10 +106,6 @@ class ChargingNode:
     def waiting(self) -> int:
         """Requests that wait for the store: to be loaded, or in the batch that gathers."""
         return len(self._waiting) + sum(len(stage.requests) for stage in self.desk.batch.values())
-
-    def now_us(self) -> int:
-        """The node's clock."""
-        return self._clock()
 
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""

@@ -5,11 +5,9 @@ Clients place calls as switches do (an Access-Request, a Start, renewals or inte
 sessions over several rating groups, and send charged messages; each request is sent again until it is
 answered.  Requests are duplicated and overtake each other, answers are lost, nodes are thrown away at any
 point (before a commit, after it, between commit and answer), the store refuses or fails with its outcome
-unknown or goes away for a while, the clock steps, ends never come.  With several nodes every interleaving of their work on the one
-database is played.  After every step the laws are checked against the database itself, and at the end each
-session against the price function.
-
-One seed gives one run, to the last microsecond.
+unknown or goes away for a while, the clock steps, ends never come.  With several nodes every interleaving of
+their work on the one database is played.  After every step the laws are checked against the database itself,
+and at the end each session against the price function.  One seed gives one run, to the last microsecond.
 """
 
 from __future__ import annotations
@@ -19,6 +17,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
@@ -237,7 +236,7 @@ class Simulator:
         if roll < 0.7:
             call = Call(f"nas|x|0|s:{self.begun}", account, rng)
             if self._outages is not None:
-                call.policy = call.policy._replace(outage_call_s=rng.choice(CAPS_S))
+                call.policy = replace(call.policy, outage_call_s=rng.choice(CAPS_S))
             return call
         if roll < 0.9:
             return PeerSession(f"d|peer|{self.begun}", account, rng)
