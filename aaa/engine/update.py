@@ -21,7 +21,7 @@ from aaa.engine.periods import change_us, has_periods, joined, opened_in, placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import correct, line_of, overspent
 from aaa.engine.sums import moved
-from aaa.engine.terms import SECOND_US, Policy, Reason, State
+from aaa.engine.terms import SECOND_US, Policy, Reason, State, is_same
 from aaa.errors import InvariantBroken
 
 Told = tuple[LineGrant | LineDenial, ...]
@@ -167,7 +167,7 @@ def _updated(
     lines = session.lines
     if len(lines) == 1 == len(requests) and not account.buckets:
         head = lines[0].head
-        if head.key == requests[0].key and not has_periods(head):
+        if is_same(head.key, requests[0].key) and not has_periods(head):
             return _updated_line(account, lines[0], requests[0], policy, event_us, answered_us, now)
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()
