@@ -5,9 +5,9 @@ Clients place calls as switches do (an Access-Request, a Start, renewals or inte
 sessions over several rating groups, and send charged messages; each request is sent again until it is
 answered.  Requests are duplicated and overtake each other, answers are lost, nodes are thrown away at any
 point (before a commit, after it, between commit and answer), the store refuses or fails with its outcome
-unknown or goes away for a while, the clock steps, ends never come.  With several nodes every interleaving of their work on the one
-database is played.  After every step the laws are checked against the database itself, and at the end each
-session against the price function.
+unknown or goes away for a while, the clock steps, ends never come.  With several nodes every interleaving of
+their work on the one database is played.  After every step the laws are checked against the database itself,
+and at the end each session against the price function.
 
 One seed gives one run, to the last microsecond.
 """
