@@ -3,7 +3,7 @@ The machine a page is followed on: its directories, its programs, its server, ma
 
 Absolute paths, addresses and dates that pages name are replaced by those of this machine and day (`Machine.names`),
 nothing else of a command is.  Programs that belong to the operating system have stand-ins: `systemctl` starts, stops
-and reloads the real `aaad`, `sudo` runs the command, and `aaad` comes back when it is ready instead of staying in front.
+and reloads the real `aaad`, `sudo` runs the command, `aaad` comes back when it is ready instead of staying in front.
 """
 
 from __future__ import annotations
