@@ -15,6 +15,8 @@ import click
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from aaa.ops.dialects import diameter, radius
+
 MADE = "<!-- Made by `python -m aaa.ops.reference docs/reference`; do not edit. -->\n"
 
 
@@ -25,6 +27,8 @@ def pages() -> dict[str, str]:
         "apply.md": apply_files(),
         "command-line.md": command_line(),
         "metrics.md": metrics(),
+        "radius.md": f"{MADE}\n{radius()}",
+        "diameter.md": f"{MADE}\n{diameter()}",
         "openapi.json": openapi(),
     }
 

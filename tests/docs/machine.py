@@ -1,9 +1,9 @@
 """
 The machine a page is followed on: its directories, its programs, its server, made in a temporary directory.
 
-Absolute paths and addresses that pages name are replaced by those of this machine (`Machine.names`), nothing
-else of a command is.  Programs that belong to the operating system have stand-ins: `systemctl` starts, stops and
-reloads the real `aaad`, `sudo` runs the command, and `aaad` comes back when it is ready instead of staying in front.
+Absolute paths, addresses and dates that pages name are replaced by those of this machine and day (`Machine.names`),
+nothing else of a command is.  Programs that belong to the operating system have stand-ins: `systemctl` starts, stops
+and reloads the real `aaad`, `sudo` runs the command, `aaad` comes back when it is ready instead of staying in front.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from aaa.keys import Keys
@@ -26,6 +27,7 @@ from tests.docs.pages import ROOT, Step
 
 MARK = "\x1e"
 TIMEOUT_S = 120.0
+DATES = {"2026-11-01": -20, "2026-11-20": -1, "2027-01-01": 40}  # days from now: the pages are read on another day
 DIRECTORIES = ("/etc/aaa/conf.d", "/etc/aaa", "/var/lib/aaa", "/run/aaa", "/run/secrets", "/backup", "/etc/freeswitch")
 
 CONFIG = """
@@ -136,6 +138,7 @@ class Machine:
         self.names = {
             **{name: f"{self.root}{name}" for name in DIRECTORIES},
             "https://ocs.example.net:8443": f"http://127.0.0.1:{self.ports['api']}",
+            **{date: str(datetime.now(UTC).date() + timedelta(days)) for date, days in DATES.items()},
         }
         for name in DIRECTORIES:
             Path(self.names[name]).mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from aaa.config import load_config
 from aaa.keys import Keys
 from aaa.provision import ApplyFile, parse_apply
 from tests.docs.machine import Machine
-from tests.docs.pages import OTHERS, PAGES, commands, inline, needs_postgresql, steps
+from tests.docs.pages import OTHERS, PAGES, ROOT, commands, inline, needs_postgresql, steps
 from tests.support.postgres import BINARIES, USER, Postgres
 
 # What only a machine set up for it has: system users, units, containers, another host.
@@ -22,7 +22,7 @@ LEFT_OUT = {"docker", "fs_cli", "install", "make", "man", "pip", "systemctl", "u
 
 
 def named(page: Path) -> str:
-    return page.stem if page.stem != "README" else f"{page.parent.name} {page.stem}"
+    return str(page.relative_to(ROOT)).removeprefix("docs/how-to/").removesuffix(".md")
 
 
 def program(command: str) -> str:
