@@ -174,6 +174,7 @@ class Report:
             "radius": _named(counters["radius"]),
             "diameter": _named(counters["diameter"]),
             "peers": self.connected(),
+            "exposure_micro": {currency: round(amount * 1e6) for currency, amount in self._exposure().items()},
             "counters": _named(counters["node"]) | outcomes(counters["tally"]),
             "switches": _named(counters["switches"]),
             "outbox": _named(counters["outbox"]),

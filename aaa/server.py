@@ -68,7 +68,7 @@ class Server:
         version: str,
         part: Part | None = None,
     ) -> None:
-        self.config = config
+        self.config = self._started_with = config
         self.exit_code = 0
         self.part = part or Part()
         self._keys = keys
@@ -198,7 +198,7 @@ class Server:
         Take up a changed configuration, all of it or nothing.
 
         Returns:
-            The tables whose changes need a restart.
+            What differs from the start and needs a restart to be taken up: tables, or a key of one.
 
         Raises:
             ConfigError: With every problem; the old one stays in force.
@@ -210,7 +210,9 @@ class Server:
             self.report.reloaded(False)
             raise
         self.report.reloaded(True)
-        needs = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(self.config, name)]
+        needs = [name for name in NEEDS_RESTART if getattr(config, name) != getattr(self._started_with, name)]
+        if config.charging.outage_exposure != self._started_with.charging.outage_exposure:
+            needs.append("charging.outage_exposure")
         self.logging.take_up(config.log)
         self.config = self.report.config = config
         if self.api is not None:

@@ -142,8 +142,10 @@ class Switches:
             if session.head.key in asked:
                 continue
             if session.head.protocol == "diameter":
-                is_final = any(line.is_final for line in session.lines)  # the others ask again by themselves
-                is_told = self._diameter is not None and is_final and self._diameter.reauthorize(session.head.key)
+                ended = {line.head.key.rating_group for line in session.lines if line.is_final}
+                is_told = (  # those that are not final ask again by themselves
+                    self._diameter is not None and bool(ended) and self._diameter.reauthorize(session.head.key, ended)
+                )
             else:
                 is_told = self._radius is not None and self._radius.extend(session)
             if is_told:

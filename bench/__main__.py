@@ -2,8 +2,10 @@
 
 import sys
 
-from bench import radius, rating
+from bench import diameter, profiles, radius, rating, workers
 
 if __name__ == "__main__":
     rating.main()
-    sys.exit(radius.main())
+    profiles.main()
+    diameter.main()
+    sys.exit(radius.main() or workers.main())

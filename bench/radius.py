@@ -35,10 +35,19 @@ def build(directory: Path) -> Path:
     return program
 
 
+REGISTRAR = """profile = "registrar"
+[[profile]]
+name = "registrar"
+called = ["Callback-Number"]
+asks_by_called = true
+"""
+"""A client whose requests name nobody that is called: who it is gets checked, nothing is granted."""
+
+
 @contextmanager
-def serving(directory: Path, url: str | None = None) -> Iterator[Aaad]:
+def serving(directory: Path, url: str | None = None, client: str = 'quantum = "fixed"\n') -> Iterator[Aaad]:
     """A server with its accounts, stopped afterwards."""
-    server = Aaad(directory, NAS + 'quantum = "fixed"\n', url=url)
+    server = Aaad(directory, NAS + client, url=url)
     try:
         server.start()
         names = {f"user{n:04d}": PURSE for n in range(1, USERS + 1)}
@@ -115,6 +124,9 @@ def main() -> int:
         program = build(directory)
         with serving(directory / "sqlite") as server:
             measure(program, server, "SQLite, one process")
+        with serving(directory / "registrar", client=REGISTRAR) as server:
+            timed = ["--duration", str(SECONDS), "--warmup", "2", "--auth-only"]
+            show("registration alone", load(program, server, *timed))
         _postgres(program, directory)
     return 0
 

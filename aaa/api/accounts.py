@@ -87,7 +87,7 @@ def show_balance(context: Context, name: str) -> shapes.Balance:
     """Balance, accrued, reserved, available (SEMANTICS S1) and the unit buckets."""
     with context.read() as connection:
         row = context.account(connection, name)
-        return present.balance(row, read.buckets(connection, row.id))
+        return present.balance(row, read.buckets(connection, row.id), context.clock())
 
 
 @router.post("/accounts/{name}/topups", dependencies=[MONEY])
@@ -112,7 +112,8 @@ def list_entries(context: Context, name: str, before: Before = None, limit: Limi
     with context.read() as connection:
         account = context.account(connection, name)
         rows = read.entries(connection, account.id, before, limit)
-    items = [present.entry(row, account.currency) for row in rows]
+        ends = read.ends(connection, [row.ref for row in rows])
+    items = [present.entry(row, account.currency, ends) for row in rows]
     return Page(items=items, next=str(rows[-1].entry_no) if len(rows) == limit else None)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection, insert
 
@@ -150,7 +151,7 @@ def _post(context: ApiContext, openings: list[tuple[int, Adjust]], who: Caller) 
     """
     queue = iter(openings)
     while part := list(islice(queue, OPENINGS_AT_ONCE)):
-        commands = [(command._replace(actor=who.actor), account_id) for account_id, command in part]
+        commands = [(replace(command, actor=who.actor), account_id) for account_id, command in part]
         for answer in context.wait(context.control.submit_all(commands), PROVISION_TIMEOUT_S):
             accepted(answer)
 

@@ -1,10 +1,11 @@
 """
 Export of CDRs as closed files with sequence numbers, each revision of a CDR in exactly one of them.
 
-A file is first announced in the store, together with the revisions it holds, then written under another
-name, synced, renamed, and marked closed with its digest.  A crash in between leaves an announced file
-that the next run of the same node writes again, with the same number and the same CDRs.  A CDR that a late
-report revised appears once more, in a later file, with its higher revision.
+A file is first announced in the store, together with the revisions it holds; then written under another name and
+synced; its digest noted; renamed; and marked closed.  A crash in between leaves an announced file that the next run of
+the same node finishes: as it was written once its digest is noted, else written again under the same number.
+A CDR that a late report revised appears once more, in a later file, with its higher revision; one that was revised
+between announcing and writing goes out once, as it is then.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
-from sqlalchemy import Connection, Select, and_, func, insert, literal, select, update
+from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, literal, select, update
 
 from aaa.api import present, records, shapes
 from aaa.api.accounts import Cursor, Limit
@@ -79,6 +80,7 @@ def export(context: ApiContext) -> list[Any]:
 
 def announce(context: ApiContext, connection: Connection) -> int | None:
     """Reserve the next number for the oldest revisions that no file has; None when there are none."""
+    _alone(connection)
     export, file, cdr = db.cdr_export, db.cdr_file, db.cdr
     last = connection.execute(select(func.max(file.c.number))).scalar() or 0
     newest = select(func.max(cdr.c.ended_at)).join(export, export.c.cdr_id == cdr.c.id)
@@ -94,7 +96,9 @@ def announce(context: ApiContext, connection: Connection) -> int | None:
         .limit(RECORDS_MAX)
     )
     columns = ["cdr_id", "revision", "file_number"]
-    records = connection.execute(insert(export).from_select(columns, chosen)).rowcount
+    connection.execute(insert(export).from_select(columns, chosen))
+    ours = export.c.file_number == last + 1
+    records = connection.execute(select(func.count()).select_from(export).where(ours)).scalar()
     if not records:
         return None
     node, form = context.config.server.node, context.config.export.format
@@ -104,48 +108,73 @@ def announce(context: ApiContext, connection: Connection) -> int | None:
     return int(last + 1)
 
 
+def _alone(connection: Connection) -> None:
+    """Let no other node announce or follow revisions until this transaction is over; SQLite has one node."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE cdr_file IN EXCLUSIVE MODE")
+
+
 def _write(context: ApiContext, row: Any) -> Any:
     """Write one announced file whole, and only then under its name."""
     directory = Path(context.config.export.directory or ".")
     part, path = directory / f"{row.name}.part", directory / row.name
+    digest = row.digest
+    if not digest or digest not in (_digest_of(part), _digest_of(path)):
+        digest = _write_part(context, row, part)
+        if _digest_of(path) not in (None, digest):
+            raise FileExistsError(errno.EEXIST, "a file of another content has this name", str(path))
+        _note(context, row.number, digest=digest)
+    if _digest_of(path) != digest:
+        part.rename(path)
+        handle = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    part.unlink(missing_ok=True)
+    _note(context, row.number, closed_at=context.clock())
+    return _row(context, row.number)
+
+
+def _write_part(context: ApiContext, row: Any, part: Path) -> str:
+    """Write and sync the records of an announced file; returns their digest."""
+    context.provision(lambda connection: _follow_revisions(connection, row.number), forgets=False)
+    written: list[int] = []
     digest = hashlib.sha256()
     with part.open("wb") as file:
-        for text in _text(context, row):
+        for text in _text(context, row, written):
             content = text.encode()
             digest.update(content)
             file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    if path.exists() and _digest_of(path) != digest.hexdigest():
-        raise FileExistsError(errno.EEXIST, "a file of another content has this name", str(path))
-    part.rename(path)
-    handle = os.open(directory, os.O_RDONLY)
+    context.provision(lambda connection: _forget_others(connection, row.number, written), forgets=False)
+    return digest.hexdigest()
+
+
+def _note(context: ApiContext, number: int, **values: Any) -> None:
+    noting = update(db.cdr_file).where(db.cdr_file.c.number == number).values(**values)
+    context.provision(lambda connection: connection.execute(noting), forgets=False)
+
+
+def _digest_of(path: Path) -> str | None:
+    """The SHA-256 of a file, None when it is not there."""
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    table = db.cdr_file
-    closing = update(table).where(table.c.number == row.number)
-    closing = closing.values(digest=digest.hexdigest(), closed_at=context.clock())
-    context.provision(lambda connection: connection.execute(closing), forgets=False)
-    return _row(context, row.number)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
 
 
-def _digest_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _text(context: ApiContext, row: Any) -> Iterator[str]:
-    pages = _pages(context, row.number)
+def _text(context: ApiContext, row: Any, written: list[int]) -> Iterator[str]:
+    pages = _pages(context, row.number, written)
     if row.name.endswith(".csv"):
         return csv_text(pages)
     return (cdr.model_dump_json() + "\n" for page in pages for cdr in page)
 
 
-def _pages(context: ApiContext, number: int) -> Iterator[list[shapes.Cdr]]:
-    """The CDRs of a file, a page at a time; the revisions announced and those written are the same."""
-    context.provision(lambda connection: _follow_revisions(connection, number), forgets=False)
+def _pages(context: ApiContext, number: int, written: list[int]) -> Iterator[list[shapes.Cdr]]:
+    """The CDRs of a file, a page at a time, and their numbers."""
     after = (-1, -1)
     while True:
         with context.read() as connection:
@@ -153,6 +182,7 @@ def _pages(context: ApiContext, number: int) -> Iterator[list[shapes.Cdr]]:
             owners = read.account_names(connection, [row.account_id for row in rows if row.account_id is not None])
             tariffs = context.tariffs(connection)
             page = [present.cdr(row, owners.get(row.account_id, (None, ""))[0], tariffs) for row in rows]
+        written += [row.id for row in rows]
         yield page
         if len(rows) < PAGE:
             return
@@ -160,16 +190,29 @@ def _pages(context: ApiContext, number: int) -> Iterator[list[shapes.Cdr]]:
 
 
 def _follow_revisions(connection: Connection, number: int) -> None:
-    """A CDR that was revised between announcing and writing goes out once, as it is now."""
-    export, cdr = db.cdr_export, db.cdr
-    now = select(cdr.c.revision).where(cdr.c.id == export.c.cdr_id).scalar_subquery()
+    """A CDR that was revised since it was announced goes out as it is now, unless another file has that."""
+    _alone(connection)
+    export, cdr, other = db.cdr_export, db.cdr, db.cdr_export.alias()
+    now = select(cdr.c.revision).where(cdr.c.id == export.c.cdr_id).correlate(export).scalar_subquery()
     ours = (export.c.file_number == number) & (now > export.c.revision)
+    elsewhere = exists().where(other.c.cdr_id == export.c.cdr_id, other.c.revision == now).correlate(export)
+    connection.execute(delete(export).where(ours, elsewhere))
     connection.execute(update(export).where(ours).values(revision=now))
+
+
+def _forget_others(connection: Connection, number: int, written: list[int]) -> None:
+    """What was revised while the file was written, and is not in it, is for a later file."""
+    export = db.cdr_export
+    ours = select(export.c.cdr_id).where(export.c.file_number == number)
+    missing = set(connection.execute(ours).scalars()) - set(written)
+    if missing:
+        connection.execute(delete(export).where(export.c.file_number == number, export.c.cdr_id.in_(missing)))
+    connection.execute(update(db.cdr_file).where(db.cdr_file.c.number == number).values(records=len(written)))
 
 
 def _of_file(number: int, after: tuple[int, int]) -> Select[Any]:
     export, cdr = db.cdr_export, db.cdr
-    same = (export.c.cdr_id == cdr.c.id) & (export.c.revision <= cdr.c.revision)
+    same = (export.c.cdr_id == cdr.c.id) & (export.c.revision == cdr.c.revision)
     later = (cdr.c.ended_at > after[0]) | ((cdr.c.ended_at == after[0]) & (cdr.c.id > after[1]))
     query = select(cdr).join(export, same).where(export.c.file_number == number, later)
     return query.order_by(cdr.c.ended_at, cdr.c.id)
@@ -177,7 +220,7 @@ def _of_file(number: int, after: tuple[int, int]) -> Select[Any]:
 
 def _announced(context: ApiContext) -> list[Any]:
     table = db.cdr_file
-    ours = (table.c.digest == "") & (table.c.node == context.config.server.node)
+    ours = table.c.closed_at.is_(None) & (table.c.node == context.config.server.node)
     with context.read() as connection:
         return list(connection.execute(select(table).where(ours).order_by(table.c.number)).all())
 
@@ -193,7 +236,7 @@ def _shown(row: Any) -> records.CdrFile:
         name=row.name,
         node=row.node,
         records=row.records,
-        sha256=row.digest or None,
+        sha256=row.digest if row.closed_at is not None else None,
         created_at=instant(row.created_at) or "",
         closed_at=instant(row.closed_at),
     )

@@ -57,6 +57,7 @@ def entries_of(context: Context, name: str, ref: str) -> list[shapes.Entry]:
     with context.read() as connection:
         account = context.account(connection, name)
         rows = read.entries_of(connection, account.id, ref)
+        ends = read.ends(connection, [ref])
     if not rows:
         raise not_found("entry caused by", ref)
-    return [present.entry(row, account.currency) for row in rows]
+    return [present.entry(row, account.currency, ends) for row in rows]

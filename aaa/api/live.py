@@ -17,13 +17,13 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from aaa.api import present
 from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal
 from aaa.api.security import READ
-from aaa.api.shapes import Money, money
+from aaa.api.shapes import Money, instant, money
 from aaa.engine.model import Line, Session
 from aaa.store import read
 from aaa.store.codec import session_from_row
@@ -45,11 +45,14 @@ class LiveSession(BaseModel):
 
     id: str
     account: str
+    subscriber: str
     caller: str
     destination: str
     destination_name: str
+    service: str
     origin: str
     state: str
+    begun_at: str
     elapsed_s: int
     rate_per_minute: Money
     charged: Money
@@ -73,6 +76,7 @@ class LiveCurrency(BaseModel):
     currency: str
     reserved: Money
     accrued: Money
+    exposure: Money = Field(description="granted while the store was away, and not known to it yet")
     burn_per_minute: Money
 
 
@@ -124,6 +128,7 @@ class Gallery:
         burn: Counter[str] = Counter()
         for session in sessions:
             burn[accounts[session.head.account_id].currency] += _burn(session)
+        exposure = status.get("exposure_micro", {})
         shown = sessions if len(sessions) <= ROWS_MAX else []
         return Picture(
             at_us=now,
@@ -134,6 +139,7 @@ class Gallery:
                     currency=row.currency,
                     reserved=money(row.reserved, row.currency),
                     accrued=money(row.accrued, row.currency),
+                    exposure=money(exposure.get(row.currency, 0), row.currency),
                     burn_per_minute=money(burn[row.currency], row.currency),
                 )
                 for row in totals
@@ -222,11 +228,14 @@ def _row(session: Session, account: Any, now: int) -> LiveSession:
     return LiveSession(
         id=str(session.head.id),
         account=account.name,
+        subscriber=session.head.subscriber,
         caller=session.head.caller,
         destination=line.head.destination,
         destination_name=plan.destination if plan else "",
+        service=plan.service if plan else "voice",
         origin=session.head.origin,
         state="killing" if session.cause else "final" if line.is_final else session.state.value,
+        begun_at=instant(session.head.begun_us) or "",
         elapsed_s=elapsed_s,
         rate_per_minute=money(per_minute, currency),
         charged=money(session.accrued_micro, currency),

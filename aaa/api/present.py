@@ -12,7 +12,9 @@ from aaa.api import shapes
 from aaa.api.shapes import instant, money
 from aaa.engine.model import Line
 from aaa.engine.ports import Tariffs
+from aaa.engine.windows import DAY, HOUR, LENGTH_US
 from aaa.store.codec import STATES, line_from_row, session_from_row
+from aaa.store.verify import SESSION_CAUSES
 
 SECOND_US = 1_000_000
 _UNSHOWN = ("name", "origin_host", "realm", "address", "profile", "secret", "event_socket_password")
@@ -62,8 +64,8 @@ def _limits(stored: dict[str, Any], currency: str) -> shapes.Limits:
     )
 
 
-def balance(row: Any, buckets: Any) -> shapes.Balance:
-    """The four figures of an account and its unit buckets."""
+def balance(row: Any, buckets: Any, now_us: int) -> shapes.Balance:
+    """The four figures of an account, its unit buckets, and its windows of spending as they are now."""
     currency = row.currency
     free = available(row)
     return shapes.Balance(
@@ -75,7 +77,22 @@ def balance(row: Any, buckets: Any) -> shapes.Balance:
         available=None if free is None else money(free, currency),
         live_sessions=row.live_sessions,
         buckets=[_bucket(bucket) for bucket in buckets],
+        windows=_windows(row, now_us),
     )
+
+
+def _windows(row: Any, now_us: int) -> list[shapes.Window]:
+    """The hour and the day of now, where the account has a limit for them; what is held is not spent."""
+    limits, found = json.loads(row.limits), []
+    for kind, limit in ((HOUR, "spend_per_hour_micro"), (DAY, "spend_per_day_micro")):
+        if limits.get(limit) is not None:
+            begun_us = now_us - now_us % LENGTH_US[kind]
+            spent = [
+                amount for name, start_us, amount in json.loads(row.windows) if name == kind and start_us >= begun_us
+            ]
+            worth = money(sum(spent), row.currency)
+            found.append(shapes.Window(kind=kind, spent=worth, limit=money(limits[limit], row.currency)))
+    return found
 
 
 def _bucket(row: Any) -> shapes.Bucket:
@@ -105,8 +122,8 @@ def subscription(row: Any, owner: str) -> shapes.Subscription:
     )
 
 
-def entry(row: Any, currency: str) -> shapes.Entry:
-    """A ledger entry."""
+def entry(row: Any, currency: str, ends: Mapping[str, str]) -> shapes.Entry:
+    """A ledger entry; `ends` are the ways in which sessions ended, by their ids."""
     return shapes.Entry(
         entry_no=row.entry_no,
         at=instant(row.at) or "",
@@ -114,6 +131,7 @@ def entry(row: Any, currency: str) -> shapes.Entry:
         balance_after=money(row.balance_after, currency),
         cause=row.cause,
         ref=row.ref,
+        ended=ends.get(row.ref) if row.cause in SESSION_CAUSES else None,
     )
 
 

@@ -16,8 +16,8 @@ from aaa.api.context import ApiContext, Context
 from aaa.api.problems import Refusal, not_found
 from aaa.api.security import READ
 from aaa.api.shapes import Money, money
+from aaa.api.times import asked_time
 from aaa.engine.numbers import normalise, plan_from
-from aaa.provision.tables import parse_instant
 from aaa.store import read
 from aaa.store.codec import line_from_row
 from rating.explain import explain, explain_text
@@ -146,9 +146,5 @@ def _normalised(context: ApiContext, connection: Connection, destination: str, n
 
 
 def _at(context: ApiContext, text: str) -> int:
-    if not text:
-        return context.clock()
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise Refusal(422, f"at: {error}", code="malformed") from None
+    at_us = asked_time(text, "at")
+    return context.clock() if at_us is None else at_us

@@ -22,9 +22,9 @@ from aaa.api.problems import Refusal, not_found
 from aaa.api.security import MONEY, READ, Who
 from aaa.api.shapes import money
 from aaa.api.tariffs import NumberOfVersion
+from aaa.api.times import Time
 from aaa.engine.commands import Adjust
 from aaa.engine.model import Line
-from aaa.provision.tables import Instant
 from aaa.store import read
 from aaa.store import tables as db
 from aaa.store.codec import line_from_row
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1", tags=["cdrs"], dependencies=[READ])
 
 RERATED_AT_ONCE = 500
 CAUSE = "rerate"
-_INSTANT: dict[str, Any] = {"type": "string", "format": "date-time"}
+_TIME: dict[str, Any] = {"type": "string", "examples": ["2027-01-01T00:00:00Z", "2027-01-01"]}
 
 
 class RerateOrder(BaseModel):
@@ -44,8 +44,8 @@ class RerateOrder(BaseModel):
     model_config = ConfigDict(extra="forbid")
     version: NumberOfVersion
     account: Annotated[str, StringConstraints(max_length=200)] = ""
-    since: Instant | None = Field(default=None, json_schema_extra=_INSTANT)
-    until: Instant | None = Field(default=None, json_schema_extra=_INSTANT)
+    since: Time | None = Field(default=None, json_schema_extra=_TIME)
+    until: Time | None = Field(default=None, json_schema_extra=_TIME)
     post: bool = False
     reason: Reason = ""
     after: Annotated[str, StringConstraints(pattern=r"^\d{1,18}\.\d{1,18}$")] = "0.0"

@@ -15,11 +15,11 @@ from fastapi.responses import StreamingResponse
 from aaa.api import present, shapes
 from aaa.api.accounts import Cursor, Limit
 from aaa.api.context import ApiContext, Context
-from aaa.api.problems import Refusal, not_found
+from aaa.api.problems import not_found
 from aaa.api.security import OPERATE, READ, Who
 from aaa.api.shapes import Page
+from aaa.api.times import asked_time
 from aaa.engine.commands import Expire, Kill
-from aaa.provision.tables import parse_instant
 from aaa.store import read
 from aaa.store.codec import STATE_NUMBER
 from aaa.store.read import LIVE_STATES
@@ -97,8 +97,8 @@ def list_cdrs(
             (min(int(ended_at), SESSION_ID_MAX - 1), min(int(number), SESSION_ID_MAX - 1)),
             limit,
             account_id=context.account(connection, account).id if account else None,
-            since_us=_instant(since, "since"),
-            until_us=_instant(until, "until"),
+            since_us=asked_time(since, "since"),
+            until_us=asked_time(until, "until"),
             is_unrated=unrated,
         )
         owners = read.account_names(connection, [row.account_id for row in rows if row.account_id is not None])
@@ -115,8 +115,8 @@ def stream_cdrs(
     if account:
         with context.read() as connection:
             context.account(connection, account)
-    _instant(since, "since")
-    _instant(until, "until")
+    asked_time(since, "since")
+    asked_time(until, "until")
     pages = _cdr_pages(context, account, since, until)
     if format == "csv":
         return StreamingResponse(csv_text(pages), media_type="text/csv")
@@ -161,12 +161,3 @@ def _states(name: StateName) -> tuple[int, ...]:
     if name == "live":
         return LIVE_STATES
     return tuple(number for state, number in STATE_NUMBER.items() if name in ("all", state.value))
-
-
-def _instant(text: str, key: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise Refusal(422, f"{key}: {error}", code="malformed") from None

@@ -45,12 +45,13 @@ def live(context: Context) -> dict[str, bool]:
 
 
 @router.get("/readyz", responses={503: {"model": shapes.Readiness}})
-def ready(context: Context, response: Response, verbose: bool = False) -> shapes.Readiness:
-    """Whether the server takes new sessions; 503 when not.  `verbose` lists every check, else the failed ones."""
+def ready(context: Context, response: Response, verbose: str = "false") -> shapes.Readiness:
+    """Whether the server takes new sessions; 503 when not.  `?verbose` lists every check, else the failed ones."""
     checks = readiness(context)
+    is_verbose = verbose.lower() not in ("false", "no", "0")
     is_ready = all(check.ok for check in checks)
     response.status_code = 200 if is_ready else 503
-    return shapes.Readiness(ready=is_ready, checks=[check for check in checks if verbose or not check.ok])
+    return shapes.Readiness(ready=is_ready, checks=[check for check in checks if is_verbose or not check.ok])
 
 
 @router.get("/v1/status", dependencies=[READ])

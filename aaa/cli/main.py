@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,8 +16,8 @@ from typing import Any
 import click
 
 from aaa.cli.client import DEFAULT_SOCKET, Client
-from aaa.cli.errors import INTERRUPTED, USAGE, CliError
-from aaa.cli.output import FORMATS, show_error
+from aaa.cli.errors import INTERRUPTED, REFUSED, USAGE, CliError
+from aaa.cli.output import FORMATS, clear, show_error
 
 NOUNS = {
     "account": "Accounts: create, show, list, change.",
@@ -39,6 +41,8 @@ NOUNS = {
     "trace": "Decoded packets and messages of one subscriber in the log.",
     "voucher": "Vouchers: PINs that top accounts up.",
 }
+
+COMPLETION = "_AAACTL_COMPLETE"  # set by the script that a shell sources; see docs/how-to/complete-commands.md
 
 
 @dataclass
@@ -113,31 +117,48 @@ def root(ctx: click.Context, socket: str, url: str, token_file: str, config: str
     ctx.obj = Options(socket, url, token_file, config, form, reason)
 
 
-def verb(group: click.Group, name: str = "", **settings: Any) -> Callable[[Callable[..., Any]], click.Command]:
+def verb(
+    group: click.Group, name: str = "", *, repeats: bool = False, **settings: Any
+) -> Callable[[Callable[..., Any]], click.Command]:
     """
     Make a function a command of a noun: it gets the options first, and `-o` works after it too.
 
     Args:
+        repeats: It takes `--watch`, as lists do.
         settings: Of click's context, such as `ignore_unknown_options` for negative amounts.
     """
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
-        def run(*args: Any, form_here: str | None, **kwargs: Any) -> Any:
+        def run(*args: Any, form_here: str | None, watch_s: float | None = None, **kwargs: Any) -> Any:
             options: Options = click.get_current_context().find_root().obj
             if form_here is not None:
                 options.form = form_here
+            while watch_s is not None:
+                clear(options.form)
+                function(options, *args, **kwargs)
+                sys.stdout.flush()
+                time.sleep(watch_s)
             return function(options, *args, **kwargs)
 
-        output = click.option("-o", "--output", "form_here", type=click.Choice(FORMATS), help="Output format.")
+        decorated = click.option("-o", "--output", "form_here", type=click.Choice(FORMATS), help="Output format.")(run)
+        if repeats:
+            seconds = click.FloatRange(0.1)
+            told = "Show again every S seconds until interrupted."
+            decorated = click.option("--watch", "watch_s", type=seconds, metavar="S", help=told)(decorated)
         command_name = name or function.__name__.removesuffix("_").replace("_", "-")
-        return group.command(command_name, context_settings=settings)(output(run))
+        return group.command(command_name, context_settings=settings)(decorated)
 
     return decorate
 
 
 def run(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    instruction = os.environ.get(COMPLETION)
+    if instruction:
+        from click.shell_completion import shell_complete  # noqa: PLC0415 - for shells only
+
+        return shell_complete(root, {}, "aaactl", COMPLETION, instruction)
     given = sys.argv[1:] if arguments is None else arguments
     options = Options()
     try:
@@ -147,8 +168,12 @@ def run(arguments: list[str] | None = None) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        error.show()
-        return USAGE if isinstance(error, click.UsageError) else 1
+        code = USAGE if isinstance(error, click.UsageError) else REFUSED
+        if _form_of(given, options) in ("json", "jsonl"):
+            show_error(CliError("usage", error.format_message(), code), "json")
+        else:
+            error.show()
+        return code
     except CliError as error:
         show_error(error, _form_of(given, options))
         return error.exit_code

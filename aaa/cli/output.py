@@ -88,6 +88,12 @@ def show_error(error: CliError, form: str) -> None:
         print(f"({error.hint})", file=sys.stderr)
 
 
+def clear(form: str) -> None:
+    """Empty the screen before a table is shown again, on a terminal only."""
+    if form == "table" and sys.stdout.isatty():
+        sys.stdout.write("\x1b[H\x1b[2J")
+
+
 def cell(value: Any) -> str:
     """
     A value as text of one cell.

@@ -145,6 +145,11 @@ class ProfileTable(Table):
     on_store_down: Outage | None = None
 
 
+Trigger = Literal[
+    "sgsn", "qos", "location", "rat", "timezone", "media", "participants", "service", "serving_node", "access"
+]
+
+
 class PeerTable(Table):
     """One Diameter neighbour, or all of a realm (SEMANTICS S23)."""
 
@@ -167,6 +172,7 @@ class PeerTable(Table):
     restriction_filters: Annotated[list[Text], Field(max_length=16)] | None = None
     filter_ids: Annotated[list[Text], Field(max_length=16)] | None = None
     failure_handling: Literal["terminate", "continue", "retry_and_terminate"] | None = None
+    triggers: Annotated[list[Trigger], Field(max_length=16)] | None = None
     quota_holding_time: Seconds | None = None
     time_quota_threshold: Seconds | None = None
     volume_quota_threshold: Octets | None = None

@@ -31,7 +31,7 @@ class Problem(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.where}:{self.line}" if self.line else self.where
         named = " ".join(part for part in (self.table, self.key) if part)
-        return f"{place}: {named}: {self.reason}" if named else f"{place}: {self.reason}"
+        return ": ".join(part for part in (place, named, self.reason) if part)
 
 
 def problem_at(path: Sequence[str | int], reason: str, where: str, line: int | None) -> Problem:

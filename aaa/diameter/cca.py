@@ -8,19 +8,20 @@ the command level alone would let the call run (DIAMETER.md, item 4).
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from functools import lru_cache
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
-from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask, Ccr
-from aaa.diameter.codec import ERROR, PROXIABLE, Invalid, Message
+from aaa.diameter.capabilities import Identity
+from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ask
+from aaa.diameter.codec import ERROR, HEADER, HEADER_SIZE, MANDATORY, PROXIABLE, VENDOR_FLAG, Invalid, Message
 from aaa.diameter.dictionary import VENDOR_3GPP
-from aaa.diameter.peer import Identity
+from aaa.diameter.plan import Asked, Line
 from aaa.diameter.terms import Terms
-from aaa.diameter.units import UNIT_OF, USUAL_AVP, granted, money, ntp_time
+from aaa.diameter.units import MONEY_SIZE, UNIT_OF, USUAL_AVP, granted, money, ntp_time
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
-from aaa.engine.commands import Action
 from aaa.engine.terms import Reason
 
 CODE_OF = {
@@ -50,27 +51,15 @@ _OF_SERVICES = frozenset((codec.END_USER_SERVICE_DENIED, codec.CREDIT_LIMIT_REAC
 _APPLICATION = codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL)
 _FAILOVER = codec.u32(n.CC_SESSION_FAILOVER, 1)  # state is in the store, which other nodes share
 _CODES = {code: codec.u32(n.RESULT_CODE, code) for code in (2001, 4010, 4011, 4012, 5030, 5031)}
+_M = MANDATORY << 24  # beside the length of an AVP
+_HEAD = struct.Struct(">II")
+_TRIPLE = struct.Struct(">III")
+_SESSION_ID = n.SESSION_ID.to_bytes(4, "big")
+_TEXTS = {code.to_bytes(4, "big"): str(code) for code in (codec.SUCCESS, *CODE_OF.values())}
 _REMAINING_BALANCE = n.REMAINING_BALANCE & 0xFFFFFFFF
+_COST_HEAD = _HEAD.pack(n.COST_INFORMATION, _M | MONEY_SIZE + 8)
+_REMAINING_HEAD = _TRIPLE.pack(_REMAINING_BALANCE, VENDOR_FLAG << 24 | MONEY_SIZE + 12, VENDOR_3GPP)
 _REFUND_INFORMATION = n.REFUND_INFORMATION & 0xFFFFFFFF
-
-
-class Line(NamedTuple):
-    """How one thing that was asked for is answered: in which AVP, and whether quota was wanted."""
-
-    ask: Ask
-    code: int
-    wants_quota: bool
-
-
-class Asked(NamedTuple):
-    """A request, and how its parts are to be answered."""
-
-    ccr: Ccr
-    lines: tuple[Line, ...]
-    validity_s: int
-    terms: Terms
-    refund_information: bytes = b""
-    is_single: bool = True  # without quota for one of its lines the whole session has no use
 
 
 def refusal(message: Message, identity: Identity, code: int, failed: bytes = b"") -> bytes:
@@ -101,45 +90,50 @@ def of_invalid(message: Message, identity: Identity, error: Invalid) -> bytes:
 def answer(asked: Asked, identity: Identity, decided: Answer) -> bytes:
     """The answer to a request the engine decided."""
     ccr = asked.ccr
+    form = ccr.form
     if isinstance(decided, Denial):
         code = CODE_OF[decided.reason]
         if 3000 <= code < 4000 or code == codec.UNKNOWN_SESSION_ID:
             return refusal(ccr.message, identity, code)
-        if ccr.action == 2 and decided.reason is Reason.NO_CREDIT:
+        if form.action == 2 and decided.reason is Reason.NO_CREDIT:
             return _written(asked, identity, codec.SUCCESS, [codec.u32(n.CHECK_BALANCE_RESULT, 1)])
         extra = []
-        if ccr.is_multiple and code in _OF_SERVICES:
-            extra = [_service(line.ask, code) for line in asked.lines]
+        if form.is_multiple and code in _OF_SERVICES:
+            extra = [_mscc(line.ask, b"", code) for line in asked.plan.lines]
         if code == codec.RATING_FAILED:
             extra.append(codec.avp(n.FAILED_AVP, _unrated(asked, decided.reason)))
         return _written(asked, identity, code, extra)
     if isinstance(decided, Ack):
         return _of_ack(asked, identity, decided)
-    if ccr.kind == EVENT:
+    if form.kind == EVENT:
         return _of_event(asked, identity, decided)
     return _of_grant(asked, identity, decided)
 
 
 def _of_ack(asked: Asked, identity: Identity, decided: Ack) -> bytes:
-    ccr, outcome = asked.ccr, decided.outcome
-    is_gone = outcome in (Outcome.UNKNOWN, Outcome.UNRATED) or (outcome is Outcome.IGNORED and ccr.kind == UPDATE)
+    ccr, plan, outcome = asked.ccr, asked.plan, decided.outcome
+    form = ccr.form
+    kind = form.kind
+    is_gone = outcome in (Outcome.UNKNOWN, Outcome.UNRATED) or (outcome is Outcome.IGNORED and kind == UPDATE)
     if is_gone:
         return refusal(ccr.message, identity, codec.UNKNOWN_SESSION_ID)
     if outcome is Outcome.CONFLICT:
         return refusal(ccr.message, identity, codec.UNABLE_TO_COMPLY)
     extra = []
-    if ccr.is_multiple and ccr.kind == UPDATE:
-        # What goes on without quota asks again when this time is over (RFC 8506 5.6.2).
-        validity = codec.u32(n.VALIDITY_TIME, asked.validity_s) if asked.terms.outlasts_credit else b""
-        extra += [_mscc(line.ask, validity, codec.SUCCESS) for line in asked.lines]
-    if ccr.kind == UPDATE and not ccr.is_multiple:
-        extra.append(codec.u32(n.VALIDITY_TIME, asked.validity_s))
-    if ccr.kind == EVENT and ccr.action == 2:
+    if kind == UPDATE:
+        validity = codec.u32(n.VALIDITY_TIME, plan.peer.policy.validity_s)
+        if form.is_multiple:
+            # What goes on without quota asks again when this time is over (RFC 8506 5.6.2).
+            inner = validity if plan.terms.outlasts_credit else b""
+            extra += [_mscc(line.ask, inner, codec.SUCCESS) for line in plan.lines]
+        else:
+            extra.append(validity)
+    if kind == EVENT and form.action == 2:
         extra.append(codec.u32(n.CHECK_BALANCE_RESULT, 0))
     elif decided.currency:
         extra.append(_cost(decided.cost_micro, decided.currency))
-    if ccr.kind in (UPDATE, TERMINATION) and decided.currency:
-        extra.append(asked.terms.of_balance(decided.balance_micro))
+    if kind in (UPDATE, TERMINATION) and decided.currency:
+        extra.append(plan.terms.of_balance(decided.balance_micro))
         extra.append(_remaining(decided.balance_micro, decided.currency))
     return _written(asked, identity, codec.SUCCESS, extra)
 
@@ -151,11 +145,11 @@ def _of_event(asked: Asked, identity: Identity, decided: Grant) -> bytes:
     if told and all(line.is_free for line in told):
         return _written(asked, identity, codec.CREDIT_CONTROL_NOT_APPLICABLE, [])
     extra = []
-    for line, given in zip(asked.lines, told, strict=False):
+    for line, given in zip(asked.plan.lines, told, strict=False):
         units = granted(line.code, given.told, decided.currency)
-        extra.append(_mscc(line.ask, units, codec.SUCCESS) if asked.ccr.is_multiple else units)
+        extra.append(_mscc(line.ask, units, codec.SUCCESS) if asked.ccr.form.is_multiple else units)
     extra.append(_cost(cost, decided.currency))
-    extra.append(asked.terms.of_balance(decided.shown_micro))
+    extra.append(asked.plan.terms.of_balance(decided.shown_micro))
     extra.append(_remaining(decided.shown_micro, decided.currency))
     if asked.refund_information:
         extra.append(codec.avp(_REFUND_INFORMATION, asked.refund_information, 0, VENDOR_3GPP))
@@ -164,23 +158,23 @@ def _of_event(asked: Asked, identity: Identity, decided: Grant) -> bytes:
 
 def _of_grant(asked: Asked, identity: Identity, decided: Grant) -> bytes:
     """Quota, line by line; the engine's lines come in the order of those that wanted some."""
-    ccr = asked.ccr
+    form, terms = asked.ccr.form, asked.plan.peer.terms
     extra: list[bytes] = []
     codes: list[int] = []
     told = iter(decided.lines)
-    for line in asked.lines:
+    for line in asked.plan.lines:
         given = next(told, None) if line.wants_quota else None
-        code = _code_of(given, asked.terms)
+        code = _code_of(given, terms)
         if line.wants_quota:
             codes.append(code)
         if isinstance(given, LineGrant) and given.switch_us:
             extra += _around_change(asked, line, given, next(told), decided.currency)
             continue
         quota = _quota(asked, line, given, decided.currency)
-        extra.append(_mscc(line.ask, quota, code) if ccr.is_multiple else quota)
-    if ccr.kind == UPDATE:
-        extra.append(_cost(sum(line.cost_micro for line in decided.lines), decided.currency))
-    extra.append(asked.terms.of_balance(decided.shown_micro))
+        extra.append(_mscc(line.ask, quota, code) if form.is_multiple else quota)
+    if form.kind == UPDATE:
+        extra.append(_cost(sum([line.cost_micro for line in decided.lines]), decided.currency))
+    extra.append(terms.of_balance(decided.shown_micro))
     extra.append(_remaining(decided.shown_micro, decided.currency))
     return _written(asked, identity, _overall(asked, codes), extra)
 
@@ -194,7 +188,7 @@ def _overall(asked: Asked, codes: Sequence[int]) -> int:
     """
     if not codes or codec.SUCCESS in codes:
         return codec.SUCCESS
-    if asked.ccr.kind != INITIAL and not asked.is_single:
+    if asked.ccr.form.kind != INITIAL and not asked.plan.is_single:
         return codec.SUCCESS
     return codes[0]
 
@@ -218,15 +212,16 @@ def _quota(asked: Asked, line: Line, given: LineGrant | LineDenial | None, curre
 
     Without units the Final-Unit-Indication stands alone: the client starts its action at once.
     """
-    terms = asked.terms
+    terms = asked.plan.peer.terms
     if isinstance(given, LineDenial) and _goes_on(given, terms):
-        return codec.u32(n.VALIDITY_TIME, asked.validity_s) + terms.final
+        return codec.u32(n.VALIDITY_TIME, asked.plan.peer.policy.validity_s) + terms.final
     if not isinstance(given, LineGrant) or given.is_free:
         return b""
     unit = given.key.unit  # another than was thought of when the client left it open
     code = line.code if UNIT_OF[line.code] == unit else USUAL_AVP[unit]
-    written = granted(code, given.told, currency, change) + codec.u32(n.VALIDITY_TIME, given.validity_s)
-    return written + terms.of_quota(given.key.unit, given.told, given.is_final)
+    written = granted(code, given.told, currency, change) + _TRIPLE.pack(n.VALIDITY_TIME, _M | 12, given.validity_s)
+    written += terms.of_quota(unit, given.told, given.is_final)
+    return written + terms.triggers if asked.ccr.form.is_multiple else written
 
 
 def _around_change(
@@ -239,21 +234,23 @@ def _around_change(
         yield _mscc(line.ask, codec.u32(n.TARIFF_CHANGE_USAGE, side) + quota, codec.SUCCESS)
 
 
-def _service(ask: Ask, code: int) -> bytes:
-    return _mscc(ask, b"", code)
-
-
 def _mscc(ask: Ask, inner: bytes, code: int) -> bytes:
-    result = _CODES.get(code) or codec.u32(n.RESULT_CODE, code)
-    return codec.avp(n.MULTIPLE_SERVICES_CREDIT_CONTROL, inner + ask.echo + result)
+    payload = inner + ask.echo + (_CODES.get(code) or codec.u32(n.RESULT_CODE, code))
+    return _HEAD.pack(n.MULTIPLE_SERVICES_CREDIT_CONTROL, _M | len(payload) + 8) + payload
 
 
 def _cost(micro: int, currency: str) -> bytes:
-    return codec.avp(n.COST_INFORMATION, money(micro, currency))
+    payload = money(micro, currency)
+    if len(payload) == MONEY_SIZE:
+        return _COST_HEAD + payload
+    return codec.avp(n.COST_INFORMATION, payload)
 
 
 def _remaining(micro: int, currency: str) -> bytes:
-    return codec.avp(_REMAINING_BALANCE, money(micro, currency), 0, VENDOR_3GPP)
+    payload = money(micro, currency)
+    if len(payload) == MONEY_SIZE:
+        return _REMAINING_HEAD + payload
+    return codec.avp(_REMAINING_BALANCE, payload, 0, VENDOR_3GPP)
 
 
 def _unrated(asked: Asked, reason: Reason) -> bytes:
@@ -261,32 +258,45 @@ def _unrated(asked: Asked, reason: Reason) -> bytes:
     units = asked.ccr.message.first(n.REQUESTED_SERVICE_UNIT)
     if reason is Reason.INVALID and units is not None:
         return units.encoded()
-    for line in asked.lines:
+    for line in asked.plan.lines:
         if line.ask.echo:
             return line.ask.echo[:12]
-    return codec.text(n.SERVICE_CONTEXT_ID, asked.ccr.context)
+    return codec.text(n.SERVICE_CONTEXT_ID, asked.ccr.form.context)
 
 
 def _written(asked: Asked, identity: Identity, code: int, extra: Iterable[bytes]) -> bytes:
     ccr = asked.ccr
-    message = ccr.message
+    form = ccr.form
+    kind = form.kind
     body = [
-        codec.text(n.SESSION_ID, ccr.session_id),
-        _CODES.get(code) or codec.u32(n.RESULT_CODE, code),
-        identity.avps(),
-        _APPLICATION,
-        codec.u32(n.CC_REQUEST_TYPE, ccr.kind),
-        codec.u32(n.CC_REQUEST_NUMBER, ccr.number),
+        codec.avp(n.SESSION_ID, ccr.session_id.encode()),
+        _head(identity, kind, code),
+        _TRIPLE.pack(n.CC_REQUEST_NUMBER, _M | 12, ccr.number),
     ]
-    if ccr.sub_session is not None:
-        body.append(codec.u64(n.CC_SUB_SESSION_ID, ccr.sub_session))
+    if form.sub_session is not None:
+        body.append(codec.u64(n.CC_SUB_SESSION_ID, form.sub_session))
     body += extra
-    if ccr.kind == INITIAL and code == codec.SUCCESS:
-        body += (_FAILOVER, asked.terms.failure)
+    if kind == INITIAL and code == codec.SUCCESS:
+        body += (_FAILOVER, asked.plan.peer.terms.failure)
     body.append(ccr.proxies)
-    return codec.message(
-        message.flags & PROXIABLE, message.command, message.application, message.hop_by_hop, message.end_to_end, body
+    joined = b"".join(body)
+    return (
+        HEADER.pack(
+            1 << 24 | len(joined) + HEADER_SIZE,
+            (ccr.flags & PROXIABLE) << 24 | n.CREDIT_CONTROL,
+            n.APPLICATION_CREDIT_CONTROL,
+            ccr.hop_by_hop,
+            ccr.end_to_end,
+        )
+        + joined
     )
+
+
+@lru_cache(maxsize=256)
+def _head(identity: Identity, kind: int, code: int) -> bytes:
+    """What stands between Session-Id and CC-Request-Number."""
+    result = codec.u32(n.RESULT_CODE, code)
+    return result + identity.avps() + _APPLICATION + codec.u32(n.CC_REQUEST_TYPE, kind)
 
 
 def result_in(message: Message) -> int:
@@ -295,14 +305,10 @@ def result_in(message: Message) -> int:
     return int.from_bytes(found.payload, "big") if found else 0
 
 
-def result_of(data: bytes) -> int:
-    """The Result-Code of an answer written here: its first AVP, or the second behind Session-Id."""
-    at = codec.HEADER_SIZE
-    if int.from_bytes(data[at : at + 4], "big") == n.SESSION_ID:
-        length = int.from_bytes(data[at + 5 : at + 8], "big")
-        at += length + (-length & 3)
-    return int.from_bytes(data[at + 8 : at + 12], "big")
-
-
-ACTIONS = (Action.DEBIT, Action.REFUND, Action.CHECK_BALANCE, Action.PRICE_ENQUIRY)
-"""By the number of Requested-Action (RFC 8506 8.41)."""
+def result_of(data: bytes) -> str:
+    """The Result-Code of an answer written here, as text: its first AVP, or the second behind Session-Id."""
+    at = HEADER_SIZE
+    if data[at : at + 4] == _SESSION_ID:
+        at += int.from_bytes(data[at + 5 : at + 8], "big") + 3 & -4
+    code = data[at + 8 : at + 12]
+    return _TEXTS.get(code) or str(int.from_bytes(code, "big"))

@@ -21,6 +21,7 @@ VENDOR_FLAG, MANDATORY = 0x80, 0x40
 _VENDOR_BIT = VENDOR_FLAG << 24
 AVPS_MAX = 4096
 _AVP = struct.Struct(">II")
+_VENDOR_AVP = struct.Struct(">III")
 _U32 = struct.Struct(">I")
 _I32 = struct.Struct(">i")
 _U64 = struct.Struct(">Q")
@@ -73,11 +74,12 @@ class Invalid(Exception):
 
 
 class Avp(NamedTuple):
-    """One AVP; `payload` is without padding."""
+    """One AVP; `payload` is without padding, `at` where it begins in the message."""
 
     key: int
     flags: int
     payload: bytes
+    at: int = 0
 
     def encoded(self) -> bytes:
         """The AVP as it was received, its padding zeroed."""
@@ -127,7 +129,7 @@ def decode(data: bytes) -> Message:
     found: list[Avp] = []
     problem = None
     try:
-        _read(data, HEADER_SIZE, found)
+        _read(data, HEADER_SIZE, found, 0)
     except Invalid as error:
         problem = error
     return Message(
@@ -144,15 +146,15 @@ def group(outer: Avp) -> tuple[Avp, ...]:
     """
     found: list[Avp] = []
     try:
-        _read(outer.payload, 0, found)
+        _read(outer.payload, 0, found, outer.at)
     except Invalid as error:
         inner = error.failed
         raise Invalid(error.code, avp(outer.key & 0xFFFFFFFF, inner, outer.flags & 0x7F, outer.key >> 32)) from None
     return tuple(found)
 
 
-def _read(data: bytes, at: int, found: list[Avp]) -> None:
-    """Read AVPs from a position, a multiple of four, to the end."""
+def _read(data: bytes, at: int, found: list[Avp], base: int) -> None:
+    """Read AVPs from a position, a multiple of four, to the end; `base` is where the data begin in the message."""
     end = len(data)
     unpack, size_of, append, make = _AVP.unpack_from, FIXED_SIZES.get, found.append, tuple.__new__
     while at < end:
@@ -171,7 +173,7 @@ def _read(data: bytes, at: int, found: list[Avp]) -> None:
         size = size_of(key)
         if size is not None and stop - body != size:
             raise Invalid(INVALID_AVP_LENGTH, _example(key, word >> 24), "wrong size for its type")
-        append(make(Avp, (key, word >> 24, data[body:stop])))
+        append(make(Avp, (key, word >> 24, data[body:stop], base + body)))
         at = stop + 3 & -4
     if len(found) > AVPS_MAX:
         raise Invalid(UNABLE_TO_COMPLY, b"", "too many AVPs")
@@ -189,11 +191,17 @@ def missing(key: int) -> Invalid:
 
 def avp(code: int, payload: bytes, flags: int = MANDATORY, vendor: int = 0) -> bytes:
     """Write one AVP with its padding."""
+    size = len(payload)
     if vendor:
-        head = struct.pack(">III", code, (flags | VENDOR_FLAG) << 24 | len(payload) + 12, vendor)
+        head = _VENDOR_AVP.pack(code, (flags | VENDOR_FLAG) << 24 | size + 12, vendor)
     else:
-        head = _AVP.pack(code, flags << 24 | len(payload) + 8)
-    return head + payload + _PADS[len(payload) & 3]
+        head = _AVP.pack(code, flags << 24 | size + 8)
+    return head + payload + _PADS[size & 3] if size & 3 else head + payload
+
+
+def wrapped(outer: Avp, inner: Avp) -> bytes:
+    """A group with one AVP in it: how an AVP inside a group is reported (RFC 6733 7.5)."""
+    return avp(outer.key & 0xFFFFFFFF, inner.encoded(), outer.flags & 0x7F, outer.key >> 32)
 
 
 def copied(message: Message, key: int) -> bytes:

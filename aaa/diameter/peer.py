@@ -10,26 +10,21 @@ States: waiting for the CER, open, closing (a DPA or an error is the last thing 
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from enum import Enum, auto
-from functools import lru_cache
 from typing import NamedTuple
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import BASE_COMMANDS, Identity, check, check_applications, offer
 from aaa.diameter.codec import ERROR, PROXIABLE, REQUEST, Invalid, Message
-from aaa.diameter.dictionary import VENDOR_3GPP
 from aaa.diameter.peers import Peer
+from aaa.value import Value
 
 SECOND_US = 1_000_000
 PENDING_MAX = 1_024
-PRODUCT = "prepaid-aaa"
-_NEEDED = {
-    n.CAPABILITIES_EXCHANGE: (n.ORIGIN_HOST, n.ORIGIN_REALM, n.HOST_IP_ADDRESS, n.VENDOR_ID, n.PRODUCT_NAME),
-    n.DEVICE_WATCHDOG: (n.ORIGIN_HOST, n.ORIGIN_REALM),
-    n.DISCONNECT_PEER: (n.ORIGIN_HOST, n.ORIGIN_REALM, n.DISCONNECT_CAUSE),
-}
+_OURS = frozenset(command.to_bytes(3, "big") for command in BASE_COMMANDS)
+_BASE = n.APPLICATION_BASE.to_bytes(4, "big")
 
 
 class State(Enum):
@@ -41,23 +36,6 @@ class State(Enum):
     CLOSED = auto()
 
 
-@lru_cache(maxsize=8)
-def _origin(host: str, realm: str) -> bytes:
-    return codec.text(n.ORIGIN_HOST, host) + codec.text(n.ORIGIN_REALM, realm)
-
-
-class Identity(NamedTuple):
-    """Who we are towards peers; `state_id` rises with every loss of state (ours never is lost)."""
-
-    origin_host: str
-    origin_realm: str
-    state_id: int = 1
-
-    def avps(self) -> bytes:
-        """Origin-Host and Origin-Realm, as every message of ours carries them."""
-        return _origin(self.origin_host, self.origin_realm)
-
-
 class Timers(NamedTuple):
     """Timers and limits of a connection; seconds end in `_s`."""
 
@@ -67,7 +45,7 @@ class Timers(NamedTuple):
     message_max: int = 1 << 18
 
 
-class Opened(NamedTuple):
+class Opened(Value, frozen=True):
     """Capabilities were exchanged: this peer is connected."""
 
     peer: Peer
@@ -75,20 +53,20 @@ class Opened(NamedTuple):
     state_id: int = 0  # its Origin-State-Id; 0: it told none
 
 
-class Requested(NamedTuple):
-    """A request that is not the machine's own business, to be answered with `send`."""
+class Requested(Value, frozen=True):
+    """A request that is not the machine's own business, as it was received; to be answered with `send`."""
 
-    message: Message
+    data: bytes
 
 
-class Answered(NamedTuple):
+class Answered(Value, frozen=True):
     """What became of a request of ours; no message: nobody answered in time."""
 
     command: int
     message: Message | None
 
 
-class Closed(NamedTuple):
+class Closed(Value, frozen=True):
     """The connection is to be closed once everything is sent; comes once."""
 
     reason: str
@@ -149,7 +127,7 @@ class PeerMachine:
                 return
             if end - at < length:
                 break
-            self._handle(codec.decode(data[at : at + length]), now)
+            self._handle(data[at : at + length], now)
             at += length
             if self.state in (State.CLOSING, State.CLOSED):
                 return
@@ -159,6 +137,11 @@ class PeerMachine:
         """The octets to send now."""
         out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
+
+    @property
+    def wants_to_send(self) -> bool:
+        """Whether there is something to send, or to close once everything is sent."""
+        return bool(self._out) or self.state is not State.OPEN
 
     def events(self) -> list[Event]:
         """What happened since the last call, in order."""
@@ -226,7 +209,14 @@ class PeerMachine:
 
     # -- messages ---------------------------------------------------------------------------------
 
-    def _handle(self, message: Message, now: int) -> None:
+    def _handle(self, data: bytes, now: int) -> None:
+        is_ours = data[8:12] == _BASE
+        if self.state is State.OPEN and data[4] & REQUEST and not (is_ours and data[5:8] in _OURS):
+            self._timer = now + self._watchdog_us
+            self._unanswered = 0
+            self._events.append(Requested(data))
+            return
+        message = codec.decode(data)
         if self.state is State.WAIT_CER:
             if message.command != n.CAPABILITIES_EXCHANGE or not message.is_request:
                 self._close("not a CER")
@@ -237,8 +227,6 @@ class PeerMachine:
         self._unanswered = 0
         if not message.is_request:
             self._answered(message)
-        elif message.command not in _NEEDED or message.application != n.APPLICATION_BASE:
-            self._events.append(Requested(message))
         elif message.command == n.CAPABILITIES_EXCHANGE:
             self._capabilities(message, now)
         else:
@@ -247,7 +235,7 @@ class PeerMachine:
     def _base(self, message: Message) -> None:
         """Answer a watchdog or a leave-taking."""
         try:
-            _check(message)
+            check(message)
         except Invalid as error:
             self._refuse(message, error)
             return
@@ -262,9 +250,9 @@ class PeerMachine:
         """Answer a CER: open the connection or say why not, and close it then (RFC 6733 5.3)."""
         is_first = self.state is State.WAIT_CER
         try:
-            _check(message)
+            check(message)
             host, realm = message.text(n.ORIGIN_HOST), message.text(n.ORIGIN_REALM)
-            _check_applications(message)
+            check_applications(message)
             security = [codec.read_u32(one) for one in message.every(n.INBAND_SECURITY_ID)]
             if security and 0 not in security:
                 raise Invalid(codec.NO_COMMON_SECURITY)
@@ -278,31 +266,13 @@ class PeerMachine:
             if is_first:
                 self._close(f"refused with {error.code}")
             return
-        self._answer(message, codec.SUCCESS, self._offer())
+        self._answer(message, codec.SUCCESS, offer(self.identity, self._address))
         if is_first:
             self.state = State.OPEN
             self.peer, self.origin_host, self.origin_realm = peer, host.lower(), realm
             self._timer = now + self._watchdog_us
             state = message.first(n.ORIGIN_STATE_ID)
             self._events.append(Opened(peer, self.origin_host, codec.read_u32(state) if state else 0))
-
-    def _offer(self) -> bytes:
-        """What a CEA tells of us; Kamailio wants the application in both forms (DIAMETER.md)."""
-        packed = ipaddress.ip_address(self._address).packed
-        family = b"\0\1" if len(packed) == 4 else b"\0\2"
-        vendor = codec.u32(n.VENDOR_ID, VENDOR_3GPP)
-        application = codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL)
-        return b"".join(
-            (
-                codec.avp(n.HOST_IP_ADDRESS, family + packed),
-                codec.u32(n.VENDOR_ID, 0),
-                codec.text(n.PRODUCT_NAME, PRODUCT, 0),
-                codec.u32(n.ORIGIN_STATE_ID, self.identity.state_id),
-                codec.u32(n.SUPPORTED_VENDOR_ID, VENDOR_3GPP),
-                application,
-                codec.avp(n.VENDOR_SPECIFIC_APPLICATION_ID, vendor + application),
-            )
-        )
 
     def _answered(self, message: Message) -> None:
         """Match an answer with what we asked; others are ignored (RFC 6733 3)."""
@@ -337,43 +307,3 @@ class PeerMachine:
     def _next(self) -> int:
         self._hop_by_hop = (self._hop_by_hop + 1) & 0xFFFFFFFF
         return self._hop_by_hop
-
-
-def _check(message: Message) -> None:
-    """
-    What every request of the base application must have.
-
-    Raises:
-        Invalid: The first rule broken.
-    """
-    if message.flags & ERROR:
-        raise Invalid(codec.INVALID_HEADER_BITS)
-    if message.problem is not None:
-        raise message.problem
-    for code in _NEEDED[message.command]:
-        found = message.first(code)
-        if found is None:
-            raise codec.missing(code)
-        if code == n.ORIGIN_HOST and not found.payload:
-            raise Invalid(codec.INVALID_AVP_VALUE, found.encoded())
-
-
-def _check_applications(message: Message) -> None:
-    """
-    Credit control, or everything (a relay), must be among what the peer speaks.
-
-    Raises:
-        Invalid: 5010, or 5005 for a Vendor-Specific-Application-Id that names none.
-    """
-    offered = {codec.read_u32(one) for code in _APPLICATION_IDS for one in message.every(code)}
-    for outer in message.every(n.VENDOR_SPECIFIC_APPLICATION_ID):
-        inner = [codec.read_u32(one) for one in codec.group(outer) if one.key in _APPLICATION_IDS]
-        if not inner:
-            example = b"".join(codec.u32(code, 0) for code in _APPLICATION_IDS)
-            raise Invalid(codec.MISSING_AVP, example)
-        offered.update(inner)
-    if not offered & {n.APPLICATION_CREDIT_CONTROL, n.APPLICATION_RELAY}:
-        raise Invalid(codec.NO_COMMON_APPLICATION)
-
-
-_APPLICATION_IDS = (n.AUTH_APPLICATION_ID, n.ACCT_APPLICATION_ID)

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec.structs import replace
+
 from aaa.diameter.terms import Terms, terms_from
 from aaa.engine.numbers import PLAIN, NumberPlan, normalise, plan_from
 from aaa.engine.terms import Policy
@@ -110,7 +112,7 @@ def peer_from(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Peer:
         tls=bool(document.get("tls", False)),
         relay=bool(document.get("relay", False)),
         allow=frozenset(document.get("allow", ("session", "event"))),
-        policy=_policy(document, defaults)._replace(outlasts_credit=terms.outlasts_credit),
+        policy=replace(_policy(document, defaults), outlasts_credit=terms.outlasts_credit),
         terms=terms,
         numbers=numbers,
         emergency=frozenset(normalise(number, numbers) for number in emergency),
@@ -120,7 +122,7 @@ def peer_from(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Peer:
 def _policy(document: Mapping[str, Any], defaults: Mapping[str, Any]) -> Policy:
     merged = {**defaults, **{key: value for key, value in document.items() if value is not None}}
     chosen: dict[str, Any] = {"quantum": merged.get("quantum", "adaptive")}
-    fields = set(Policy._fields)
+    fields = set(Policy.__struct_fields__)
     for key in _SECONDS:
         if key in merged:
             chosen[key if key in fields else f"{key}_s"] = int(merged[key])

@@ -1,38 +1,32 @@
 """
-The Diameter server's connections: thin, because everything is decided in the machine and the service.
+The Diameter server: who may connect, and when what its connections brought is committed and answered.
 
-One protocol per connection.  What arrived on any connection in one turn of the reactor is handled first
-and committed together; every connection is written once per turn.
+What arrived on any connection in one turn of the reactor is handled first and committed together; every
+connection is written once per turn.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from random import uniform
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer, ISSLTransport
-from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from zope.interface import implementer
 
-from aaa.diameter.cca import result_in
+from aaa.diameter.capabilities import Identity
+from aaa.diameter.connection import Connection
 from aaa.diameter.listen import endpoint
-from aaa.diameter.peer import SECOND_US, Answered, Closed, Identity, Opened, PeerMachine, Requested, State, Timers
-from aaa.diameter.peers import Peer, Peers
-from aaa.diameter.service import OTHER, DiameterService, InOrder
-from aaa.diameter.text import COMMANDS
+from aaa.diameter.peer import State, Timers
+from aaa.diameter.peers import Peers
+from aaa.diameter.service import DiameterService
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
 from aaa.keys import Keys
 
 REBOOTING = 0
 CONNECTIONS_MAX = 1_024
-TIMEOUT = "timeout"
-SENT_LATER_MAX = 4 << 20  # octets a slow reader may leave unread
 
 
 @dataclass(slots=True, frozen=True)
@@ -148,15 +142,15 @@ class DiameterServer:
 
     def abort(self, key: str) -> bool:
         """Ask the client of a session to end it (ASR)."""
-        return self.service.abort(key)
+        return self.service.links.abort(key)
 
-    def reauthorize(self, key: str) -> bool:
-        """Ask the client of a session to report and ask anew (RAR)."""
-        return self.service.reauthorize(key)
+    def reauthorize(self, key: str, ended: Collection[int | None] = ()) -> bool:
+        """Ask the client of a session to report and ask anew (RAR), of one rating group if only that one `ended`."""
+        return self.service.links.reauthorize(key, ended)
 
     def replenished(self, account_id: int) -> list[str]:
         """Ask the clients of an account's sessions that had come to the end of its money (RAR); returns which."""
-        return self.service.replenished(account_id)
+        return self.service.links.replenished(account_id)
 
     def arrived(self) -> None:
         """Something was taken: have it committed once this turn of the reactor has read everything."""
@@ -179,7 +173,7 @@ class DiameterServer:
 
     def _write(self) -> None:
         touched, self._touched = self._touched, []
-        for connection in dict.fromkeys(touched):
+        for connection in touched:
             connection.write()
 
     def _bind_errors_add(self, failure: Any) -> None:
@@ -200,177 +194,3 @@ class _ConnectionFactory(Factory):
             server.counters["connections", "", "refused"] += 1
             return None
         return Connection(server, addr.host)
-
-
-@implementer(IPushProducer)
-class Connection(Protocol):
-    """One connection: octets between the transport and the machine, requests between machine and service."""
-
-    machine: PeerMachine
-    transport: Any
-
-    def __init__(self, server: DiameterServer, address: str) -> None:
-        self.address = address
-        self._server = server
-        self._timer: Any = None
-        self._is_paused = False
-        self._unsent = bytearray()
-        self.answers = InOrder(self._answer)
-
-    @property
-    def peer(self) -> Peer:
-        """The entry this connection belongs to, once it is open."""
-        assert self.machine.peer is not None, "only open connections have requests"  # noqa: S101
-        return self.machine.peer
-
-    @property
-    def origin_host(self) -> str:
-        return self.machine.origin_host
-
-    def request(self, command: int, body: bytes) -> bool:
-        """Send a request of ours."""
-        is_sent = self.machine.request(command, body, self._now())
-        self._server.touched(self)
-        self._arm()
-        return is_sent
-
-    def leave(self, cause: int) -> None:
-        """Say good-bye; the connection closes when the peer has answered."""
-        self.machine.disconnect(cause, self._now())
-        self._happened()
-
-    def is_still_admitted(self) -> bool:
-        """Whether the entries still have this connection's peer; then it follows them."""
-        machine = self.machine
-        if machine.state is not State.OPEN:
-            return True
-        machine.peer = self._find(machine.origin_host, machine.origin_realm) or machine.peer
-        return self._find(machine.origin_host, machine.origin_realm) is not None
-
-    # -- Twisted's side ---------------------------------------------------------------------------
-
-    def connectionMade(self) -> None:
-        server = self._server
-        ours = self.transport.getHost().host
-        jitter_us = round(uniform(-2, 2) * SECOND_US)  # noqa: S311 - spreads watchdogs, keeps no secret
-        self.machine = PeerMachine(
-            server.identity, self._find, _bare(ours), self._now(), server.settings.timers, jitter_us
-        )
-        self.transport.registerProducer(self, True)
-        if hasattr(self.transport, "setTcpNoDelay"):
-            self.transport.setTcpNoDelay(True)
-        server.connections.add(self)
-        self._arm()
-
-    def dataReceived(self, data: bytes) -> None:
-        self.machine.received(data, self._now())
-        self._happened()
-
-    def connectionLost(self, reason: Any = None) -> None:
-        self.machine.lost()
-        self._server.connections.discard(self)
-        self._server.service.forget(self)
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._happened()
-
-    def pauseProducing(self) -> None:
-        """The peer reads slowly: keep what is to be sent, up to a bound."""
-        self._is_paused = True
-
-    def resumeProducing(self) -> None:
-        self._is_paused = False
-        self.write()
-
-    def stopProducing(self) -> None:
-        self._is_paused = True
-
-    def write(self) -> None:
-        """Send what the machine has."""
-        data = self.machine.to_send()
-        if self._is_paused:
-            self._unsent += data
-            if len(self._unsent) > SENT_LATER_MAX:
-                self.transport.abortConnection()
-            return
-        if self._unsent:
-            data, self._unsent = bytes(self._unsent) + data, bytearray()
-        if data:
-            self.transport.write(data)
-        if self.machine.state in (State.CLOSING, State.CLOSED):
-            self.transport.loseConnection()
-
-    # -- the machine's side -----------------------------------------------------------------------
-
-    def _happened(self) -> None:
-        """Act on what the machine has seen."""
-        server, service = self._server, self._server.service
-        for event in self.machine.events():
-            if isinstance(event, Requested):
-                service.handle(event.message, self, len(self.answers), self.answers.slot())
-                server.arrived()
-            elif isinstance(event, Opened):
-                server.counters["connections", event.origin_host, "opened"] += 1
-                service.joined(self, self.machine.origin_realm, event.state_id)
-            elif isinstance(event, Closed):
-                server.counters["connections", self.origin_host, event.reason] += 1
-            elif isinstance(event, Answered):
-                code = TIMEOUT if event.message is None else str(result_in(event.message))
-                name = COMMANDS.get(event.command, OTHER)
-                server.counters["messages", self.origin_host, name, "in", code] += 1
-        server.touched(self)
-        self._arm()
-
-    def _answer(self, data: bytes) -> None:
-        self.machine.send(data)
-        self._server.touched(self)
-
-    def _find(self, host: str, realm: str) -> Peer | None:
-        return self._server.peers.find(host, realm, self.address, self._certified())
-
-    def _certified(self) -> frozenset[str] | None:
-        """The names of the peer's certificate; None on a connection without TLS."""
-        if not ISSLTransport.providedBy(self.transport):
-            return None
-        certificate = self.transport.getPeerCertificate()
-        if certificate is None:
-            return frozenset()
-        return _names_of(certificate.to_cryptography())
-
-    def _arm(self) -> None:
-        """Have the machine's next timer called."""
-        due = self.machine.next_timer()
-        if due is None:
-            return
-        delay_s = max(0.0, (due - self._now()) / SECOND_US)
-        if self._timer is None or not self._timer.active():
-            self._timer = self._server.reactor.callLater(delay_s, self._on_timer)
-        elif self._timer.getTime() > self._server.reactor.seconds() + delay_s:
-            self._timer.reset(delay_s)
-
-    def _on_timer(self) -> None:
-        self.machine.on_timer(self._now())
-        self._happened()
-
-    def _now(self) -> int:
-        return self._server.service.node.now_us()
-
-
-def _names_of(certificate: Any) -> frozenset[str]:
-    """The DNS names and the common names of a certificate, lower case."""
-    from cryptography import x509  # noqa: PLC0415 - only installations with TLS need it
-
-    names = {one.value for one in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)}
-    try:
-        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        names.update(extension.value.get_values_for_type(x509.DNSName))
-    except x509.ExtensionNotFound:
-        pass
-    return frozenset(name.lower() for name in names)
-
-
-def _bare(address: str) -> str:
-    """An address without its zone, an IPv4 one as such."""
-    place = ipaddress.ip_address(address.partition("%")[0])
-    mapped = place.ipv4_mapped if isinstance(place, ipaddress.IPv6Address) else None
-    return str(mapped or place)

@@ -12,30 +12,22 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
-from aaa.diameter.cca import CODE_OF, Asked, answer, of_invalid, refusal, result_of
-from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, Ccr, read
+from aaa.diameter.capabilities import Identity
+from aaa.diameter.cca import CODE_OF, answer, of_invalid, refusal, result_of
+from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, UPDATE, Ccr, Reading
 from aaa.diameter.codec import ERROR, Invalid, Message
-from aaa.diameter.credit_control import (
-    CONTEXTS,
-    asked,
-    command,
-    host_key,
-    identities,
-    next_key,
-    service_of,
-    session_key,
-    session_of,
-)
-from aaa.diameter.peer import Identity
-from aaa.diameter.peers import Peer
+from aaa.diameter.credit_control import asked, command, host_key, identities, next_key, session_key
+from aaa.diameter.links import Links
+from aaa.diameter.pattern import Patterns
+from aaa.diameter.plan import CONTEXTS, plan_of
 from aaa.diameter.text import COMMANDS
 from aaa.diameter.trace import Traces
+from aaa.diameter.turns import InOrder, Link, Turn
 from aaa.diameter.units import SECOND_US
-from aaa.diameter.waiting import Waiting, put
+from aaa.diameter.waiting import put
 from aaa.engine.answers import Ack, Answer, Denial, Outcome
 from aaa.engine.commands import End, Expire
 from aaa.engine.commands import Identity as EngineIdentity
@@ -46,45 +38,9 @@ from aaa.ops.histogram import Histogram
 WAITING_MAX = 4_096
 REUSES_MAX = 16
 OTHER = "other"
-KINDS = {b"\0\0\0\1": "initial", b"\0\0\0\2": "update", b"\0\0\0\3": "termination", b"\0\0\0\4": "event"}
+CREDIT_CONTROL = COMMANDS[n.CREDIT_CONTROL]
+KINDS = ("", "initial", "update", "termination", "event")
 NEVER_REPORTED = 1 << 32  # beyond every CC-Request-Number
-
-Reply = Callable[[bytes], None]
-
-
-class Link(Protocol):
-    """An open connection, as far as the service needs it."""
-
-    @property
-    def peer(self) -> Peer: ...
-
-    @property
-    def origin_host(self) -> str: ...
-
-    def request(self, command: int, body: bytes) -> bool: ...
-
-
-class InOrder:
-    """Answers of one connection, given out in the order of their requests."""
-
-    def __init__(self, send: Reply) -> None:
-        self._send = send
-        self._slots: deque[list[bytes]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._slots)
-
-    def slot(self) -> Reply:
-        """A place in the order; what it is called with is sent once everything before it was."""
-        place: list[bytes] = []
-        self._slots.append(place)
-
-        def fill(data: bytes) -> None:
-            place.append(data)
-            while self._slots and self._slots[0]:
-                self._send(self._slots.popleft()[0])
-
-        return fill
 
 
 class DiameterService:
@@ -109,41 +65,37 @@ class DiameterService:
         self.identity = identity
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)  # by command, request type
+        self.links = Links(identity, self.counters)
+        self.traces = Traces(_unseen)
+        self._patterns = Patterns()
         self._contexts = {**CONTEXTS, **(contexts or {})}
         self._on_error = on_error or _raised
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
-        self._links: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
-        self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
-        self._waiting = Waiting()
-        self.traces = Traces(_unseen)
         self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
-        self._behind: dict[str, deque[Callable[[], None]]] = {}  # requests behind one whose payer is looked up
+        self._behind: dict[str, deque[Turn]] = {}  # requests behind one whose payer is looked up
 
-    def handle(self, message: Message, link: Link, waiting: int, reply: Reply) -> None:
+    def handle(self, data: bytes, link: Link, order: InOrder, now_us: int) -> None:
         """
         Take one request; the caller calls `flush` when it has no more.
 
         Args:
-            waiting: Requests of this connection that are not answered yet.
-            reply: Gets the answer, now or after a commit.
+            order: Of the answers of this connection.
         """
-        host = link.origin_host
-        self.counters["messages", host, COMMANDS.get(message.command, OTHER), "in", ""] += 1
-        now_us = self.node.now_us()
-        traced = self.traces.request(message, host, now_us) if self.traces else ""
-        counted = partial(self._reply, host, message, now_us, traced, reply)
+        turn = Turn(self, link, data, now_us, order)
+        order.append(turn)
+        if self.traces.people:
+            turn.traced = self.traces.request(codec.decode(data), link.origin_host, now_us)
         try:
-            self._checked(message)
-            if waiting > WAITING_MAX:
-                raise Invalid(codec.TOO_BUSY)
-            if message.command == n.SESSION_TERMINATION:
-                self._end_session(message, link, counted)
+            ccr = self._patterns.read(data)
+            if ccr is None:
+                self._read(turn)
             else:
-                self._credit_control(read(message), link, counted)
+                self.counters["messages", link.origin_host, CREDIT_CONTROL, "in", ""] += 1
+                self._credit_control(turn, ccr)
         except Invalid as error:
-            counted(of_invalid(message, self.identity, error))
+            self._reply(turn, of_invalid(codec.decode(data), self.identity, error))
         except Exception as error:
-            counted(refusal(message, self.identity, codec.UNABLE_TO_COMPLY))
+            self._reply(turn, refusal(codec.decode(data), self.identity, codec.UNABLE_TO_COMPLY))
             self._on_error(error)
 
     def flush(self) -> None:
@@ -156,35 +108,29 @@ class DiameterService:
             put(self._states, origin_host, state_id)
             self.node.restart_peer(host_key(origin_host), state_id)
 
-    def abort(self, key: str) -> bool:
-        """
-        Ask the client of a session to end it (RFC 6733 8.5.1); its CCR-T or its deadline settles it.
-
-        Returns:
-            Whether there was a connection to ask over.
-        """
-        return self._ask(key, n.ABORT_SESSION, b"")
-
-    def reauthorize(self, key: str) -> bool:
-        """Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed."""
-        return self._ask(key, n.RE_AUTH, codec.u32(n.RE_AUTH_REQUEST_TYPE, 0))
-
-    def replenished(self, account_id: int) -> list[str]:
-        """An account got money: ask the clients of its sessions that were told of the end; returns whom."""
-        return [key for key in self._waiting.take(account_id) if self.reauthorize(key)]
-
     def joined(self, link: Link, realm: str, state_id: int) -> None:
         """A connection is open; `state_id` is the Origin-State-Id its CER told, or 0."""
-        put(self._hosts, link.origin_host, (link, realm))
+        self.links.joined(link, realm)
         self.in_state(link.origin_host, state_id)
 
-    def forget(self, link: Link) -> None:
-        """A connection is gone."""
-        if self._hosts.get(link.origin_host, (None,))[0] is link:
-            del self._hosts[link.origin_host]
-        self._links = {name: known for name, known in self._links.items() if known[0] is not link}
-
     # -- requests ---------------------------------------------------------------------------------
+
+    def _read(self, turn: Turn) -> None:
+        """
+        Read a request AVP by AVP, and learn how its client writes.
+
+        Raises:
+            Invalid: The first rule broken.
+        """
+        message = codec.decode(turn.request)
+        self.counters["messages", turn.link.origin_host, COMMANDS.get(message.command, OTHER), "in", ""] += 1
+        self._checked(message)
+        if message.command == n.SESSION_TERMINATION:
+            self._end_session(turn, message)
+            return
+        reading = Reading(turn.request, message)
+        self._patterns.learn(turn.request, reading)
+        self._credit_control(turn, reading.ccr)
 
     def _checked(self, message: Message) -> None:
         """
@@ -211,176 +157,148 @@ class DiameterService:
         if message.first(n.DESTINATION_HOST) is not None and message.text(n.DESTINATION_HOST).lower() != our_host:
             raise Invalid(codec.UNABLE_TO_DELIVER)
 
-    def _credit_control(self, ccr: Ccr, link: Link, reply: Reply) -> None:
-        peer = link.peer
-        if ccr.origin_host != link.origin_host and not peer.relay:
-            if ccr.kind in (INITIAL, EVENT):
-                raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, ccr.origin_host))
+    def _credit_control(self, turn: Turn, ccr: Ccr) -> None:
+        """Have a CCR decided; `Invalid` when it is not for this client to send."""
+        if len(turn.order) > WAITING_MAX:
+            raise Invalid(codec.TOO_BUSY)
+        turn.ccr = ccr
+        link, form = turn.link, ccr.form
+        peer, kind, host = link.peer, form.kind, form.origin_host
+        if host != link.origin_host and not peer.relay:
+            if kind in (INITIAL, EVENT):
+                raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, host))
             raise Invalid(codec.UNKNOWN_SESSION_ID)
-        self.in_state(ccr.origin_host, ccr.state_id)
-        service = service_of(ccr.context, self._contexts)
-        if service is None:
-            raise Invalid(codec.RATING_FAILED, codec.text(n.SERVICE_CONTEXT_ID, ccr.context))
-        wanted = asked(ccr, peer, service)
-        name = session_key(ccr)
-        run = partial(self._submit, wanted, peer, service, name, reply)
-        if ccr.kind != EVENT:
-            put(self._links, name, (link, ccr.origin_realm))
-        is_report = ccr.kind not in (INITIAL, EVENT)
-        if ccr.kind == TERMINATION and not self.node.knows((self._current.get(name, name),)):
-            is_report = False  # if the store knows no such session either, the one it names pays
-        if is_report:
-            behind = self._behind.get(name)
-            if behind is not None:
-                behind.append(partial(run, None))
-            else:
-                run(None)
-            return
-        self._find_payer(name, identities(ccr, peer.numbers), run)
+        if self._states.get(host) != ccr.state_id:
+            self.in_state(host, ccr.state_id)
+        turn.asked = asked(ccr, plan_of(form, peer, self._contexts))
+        name = turn.name = session_key(ccr)
+        if kind != EVENT:
+            self.links.came(name, link, form.origin_realm)
+        # If neither we nor the store know the session that ends, the one the request names pays.
+        turn.is_report = kind == UPDATE or (kind == TERMINATION and self.node.knows((self._current.get(name, name),)))
+        self._take(turn)
 
-    def _end_session(self, message: Message, link: Link, reply: Reply) -> None:
+    def _take(self, turn: Turn) -> None:
+        """Look the payer up where one is needed; what comes for the same session meanwhile waits behind it."""
+        if self._behind:
+            behind = self._behind.get(turn.name)
+            if behind is not None:
+                behind.append(turn)
+                return
+        if turn.is_report:
+            self._submit(turn)
+            return
+        self.directory.find(identities(turn.asked.ccr.identities, turn.asked.plan.peer.numbers), turn.found)
+        if not turn.is_found:
+            self._behind[turn.name] = deque()
+
+    def found(self, turn: Turn, payer: Subscriber | None) -> None:
+        """The payer of a request is known, or nobody is: go on with it, and with what waited behind it."""
+        turn.payer = payer
+        waiting = self._behind.pop(turn.name, ()) if self._behind else ()
+        self._submit(turn)
+        for other in waiting:
+            self._take(other)
+
+    def _submit(self, turn: Turn) -> None:
+        """Give a request to the node; its answer, or the way to another session of this name, comes back."""
+        wanted, payer = turn.asked, turn.payer
+        key = turn.key = self._current.get(turn.name, turn.name)
+        asks = command(wanted, key, turn.since_us, payer is not None)
+        if payer is None:
+            self.node.submit(asks, None, turn.answered)
+            return
+        if wanted.ccr.form.kind == INITIAL:
+            self.links.waiting.begun(key, payer.account_id)
+        self.node.submit(asks, payer.account_id, turn.answered)
+
+    def answered(self, turn: Turn, decided: Answer) -> None:
+        """The engine has decided: answer, or ask the session that its name means now."""
+        wanted = turn.asked
+        kind = wanted.ccr.form.kind
+        if kind != EVENT:
+            if isinstance(decided, Denial) and turn.reuses < REUSES_MAX and self._is_asked_elsewhere(turn, decided):
+                return
+            self.links.waiting.answered(turn.key, decided, kind == TERMINATION)
+        try:
+            data = answer(wanted, self.identity, decided)
+        except Exception as error:
+            data = refusal(wanted.ccr.message, self.identity, codec.UNABLE_TO_COMPLY)
+            self._on_error(error)
+        self._reply(turn, data)
+
+    def _is_asked_elsewhere(self, turn: Turn, denial: Denial) -> bool:
+        """Whether a request of a session that is over, or not its own, goes to another one (S7)."""
+        kind, reason = turn.asked.ccr.form.kind, denial.reason
+        if reason is Reason.SESSION_REPLACED:
+            put(self._current, turn.name, next_key(turn.key, denial.session_id))
+            self._once_more(turn)
+            return True
+        if kind == TERMINATION and turn.payer is not None and reason is Reason.FOREIGN_SESSION:
+            turn.payer = None  # it names another payer than the one who began: the session's own pays
+            self._once_more(turn)
+            return True
+        if kind == INITIAL and reason in (Reason.SESSION_REUSED, Reason.FOREIGN_SESSION):
+            self.node.submit(Expire(turn.key, REPLACED), None, partial(self._replaced, turn))
+            self.node.flush()
+            return True
+        return False
+
+    def _replaced(self, turn: Turn, decided: Answer) -> None:
+        """The old session of a name is over: begin the next one."""
+        if isinstance(decided, Ack):
+            put(self._current, turn.name, next_key(turn.key, decided.session_id))
+        self._once_more(turn)
+
+    def _once_more(self, turn: Turn) -> None:
+        turn.reuses += 1
+        self._submit(turn)
+        self.node.flush()
+
+    def _end_session(self, turn: Turn, message: Message) -> None:
         """
         Settle a session its client gave up without a last report (STR, RFC 6733 8.4.1).
 
         Raises:
             Invalid: What every such request must have is missing, or it is not for this client.
         """
+        if len(turn.order) > WAITING_MAX:
+            raise Invalid(codec.TOO_BUSY)
         for code in (n.SESSION_ID, n.ORIGIN_HOST):
             if message.first(code) is None:
                 raise codec.missing(code)
         host, session_id = message.text(n.ORIGIN_HOST).lower(), message.text(n.SESSION_ID)
-        if host != link.origin_host and not link.peer.relay:
+        if host != turn.link.origin_host and not turn.link.peer.relay:
             raise Invalid(codec.UNKNOWN_SESSION_ID)
         name = f"{host_key(host)}|{session_id}"
-
-        def ended(decided: Answer) -> None:
-            code = codec.SUCCESS
-            if isinstance(decided, Denial):
-                code = CODE_OF[decided.reason]
-            elif isinstance(decided, Ack) and decided.outcome not in (Outcome.DONE, Outcome.REPEAT):
-                code = codec.UNKNOWN_SESSION_ID
-            reply(refusal(message, self.identity, code))
-
         identity = EngineIdentity("str", "", NEVER_REPORTED)
-        self.node.submit(End(self._current.get(name, name), identity, (), host), None, ended)
+        self.node.submit(End(self._current.get(name, name), identity, (), host), None, partial(self._ended, turn))
 
-    def _find_payer(self, name: str, sought: list[tuple[str, str]], run: Callable[[Subscriber | None], None]) -> None:
-        """Look the payer up; what comes for the same session meanwhile waits behind it."""
-        behind = self._behind.get(name)
-        if behind is not None:
-            behind.append(partial(self._find_payer, name, sought, run))
-            return
-        self._behind[name] = deque()
+    def _ended(self, turn: Turn, decided: Answer) -> None:
+        """Answer an STR."""
+        code = codec.SUCCESS
+        if isinstance(decided, Denial):
+            code = CODE_OF[decided.reason]
+        elif isinstance(decided, Ack) and decided.outcome not in (Outcome.DONE, Outcome.REPEAT):
+            code = codec.UNKNOWN_SESSION_ID
+        self._reply(turn, refusal(codec.decode(turn.request), self.identity, code))
 
-        def found(payer: Subscriber | None) -> None:
-            run(payer)
-            waiting = self._behind.pop(name)
-            for work in waiting:
-                work()
+    # -- counting ---------------------------------------------------------------------------------
 
-        self.directory.find(sought, found)
-
-    def _submit(
-        self,
-        wanted: Asked,
-        peer: Peer,
-        service: str,
-        name: str,
-        reply: Reply,
-        payer: Subscriber | None,
-        reuses: int = 0,
-    ) -> None:
-        """Give a request to the node; its answer, or the way to another session of this name, comes back."""
-        key = self._current.get(name, name)
-        try:
-            asks = command(wanted, peer, service, key, self.node.now_us(), payer is not None)
-        except Invalid as error:
-            reply(of_invalid(wanted.ccr.message, self.identity, error))
-            return
-        again = partial(self._submit, wanted, peer, service, name, reply, payer, reuses + 1)
-
-        def answered(decided: Answer) -> None:
-            if isinstance(decided, Denial) and wanted.ccr.kind != EVENT and reuses < REUSES_MAX:
-                if decided.reason is Reason.SESSION_REPLACED:
-                    put(self._current, name, next_key(key, decided.session_id))
-                    self._once_more(again)
-                    return
-                if wanted.ccr.kind == TERMINATION and payer is not None and decided.reason is Reason.FOREIGN_SESSION:
-                    # It names another payer than the one who began: the session's own pays.
-                    self._submit(wanted, peer, service, name, reply, None, reuses + 1)
-                    self.node.flush()
-                    return
-                is_new = decided.reason in (Reason.SESSION_REUSED, Reason.FOREIGN_SESSION)
-                if is_new and wanted.ccr.kind == INITIAL:
-                    self.node.submit(Expire(key, REPLACED), None, partial(self._replaced, name, key, again))
-                    self.node.flush()
-                    return
-            if wanted.ccr.kind != EVENT:
-                self._waiting.answered(key, decided, wanted.ccr.kind == TERMINATION)
-            self._decided(wanted, decided, reply)
-
-        if wanted.ccr.kind == INITIAL and payer is not None:
-            self._waiting.begun(key, payer.account_id)
-        self.node.submit(asks, payer.account_id if payer is not None else None, answered)
-
-    def _replaced(self, name: str, key: str, again: Callable[[], None], decided: Answer) -> None:
-        """The old session of a name is over: begin the next one."""
-        if isinstance(decided, Ack):
-            put(self._current, name, next_key(key, decided.session_id))
-        self._once_more(again)
-
-    def _once_more(self, again: Callable[[], None]) -> None:
-        again()
-        self.node.flush()
-
-    def _decided(self, wanted: Asked, decided: Answer, reply: Reply) -> None:
-        try:
-            reply(answer(wanted, self.identity, decided))
-        except Exception as error:
-            reply(refusal(wanted.ccr.message, self.identity, codec.UNABLE_TO_COMPLY))
-            self._on_error(error)
-
-    def _reply(self, host: str, message: Message, since_us: int, traced: str, reply: Reply, data: bytes) -> None:
-        name = COMMANDS.get(message.command, OTHER)
-        self.counters["messages", host, name, "out", str(result_of(data))] += 1
-        kind = message.first(n.CC_REQUEST_TYPE)
-        took_s = (self.node.now_us() - since_us) / SECOND_US
-        self.durations[name, KINDS.get(kind.payload, OTHER) if kind else ""].observe(took_s)
-        if traced:
-            self.traces.answer(traced, host, data)
-        reply(data)
-
-    # -- requests of ours -------------------------------------------------------------------------
-
-    def _ask(self, key: str, number: int, extra: bytes) -> bool:
-        host, session_id, part = session_of(key)
-        # The way its last request came, which may lead through relays; else straight to its host.
-        known = self._links.get(_first_name(key, part)) or self._hosts.get(host)
-        if known is None:
-            return False
-        if part is not None:
-            extra += codec.u64(n.CC_SUB_SESSION_ID, part)
-        link, realm = known
-        body = (
-            codec.text(n.SESSION_ID, session_id),
-            self.identity.avps(),
-            codec.text(n.DESTINATION_REALM, realm),
-            codec.text(n.DESTINATION_HOST, host),
-            codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL),
-            extra,
-        )
-        self.counters["messages", link.origin_host, COMMANDS[number], "out", ""] += 1
-        return link.request(number, b"".join(body))
+    def _reply(self, turn: Turn, data: bytes) -> None:
+        """Count an answer and send it when its turn has come."""
+        host, ccr = turn.link.origin_host, turn.ccr
+        kind = KINDS[ccr.form.kind] if ccr is not None else ""
+        name = CREDIT_CONTROL if ccr is not None else COMMANDS.get(int.from_bytes(data[5:8], "big"), OTHER)
+        self.counters["messages", host, name, "out", result_of(data)] += 1
+        self.durations[name, kind].observe((self.node.now_us() - turn.since_us) / SECOND_US)
+        if turn.traced:
+            self.traces.answer(turn.traced, host, data)
+        turn.fill(data)
 
 
 def _unseen(_event: str, **_fields: object) -> None:
     """Nobody looks at traces."""
-
-
-def _first_name(key: str, part: int | None) -> str:
-    """The name a session began under before it was used again."""
-    mark = f"|~s{part}" if part is not None else ""
-    return key.partition("|~")[0] + mark
 
 
 def _raised(error: Exception) -> None:

@@ -19,6 +19,19 @@ TERMINATE, REDIRECT, RESTRICT = 0, 1, 2
 _ACTIONS = {"terminate": TERMINATE, "redirect": REDIRECT, "restrict": RESTRICT}
 _IPV4, _IPV6, _URL, _SIP_URI = range(4)
 _HANDLING = {"terminate": 0, "continue": 1, "retry_and_terminate": 2}
+_TRIGGERS = {
+    "sgsn": 1,
+    "qos": 2,
+    "location": 3,
+    "rat": 4,
+    "timezone": 5,
+    "media": 40,
+    "participants": 50,
+    "service": 60,
+    "serving_node": 61,
+    "access": 62,
+}
+"""Changes after which a client reports and asks anew, by their Trigger-Type (TS 32.299 7.2.238)."""
 _BITS = 0xFFFFFFFF
 
 
@@ -38,12 +51,15 @@ class Terms(NamedTuple):
     threshold_octets: int | None = None
     low_balance_micro: int | None = None
     failure: bytes = b""  # Credit-Control-Failure-Handling, told when a session begins
+    triggers: bytes = (
+        b""  # Trigger of every quota of a service; an empty one disarms what the client would do by itself
+    )
 
     def of_quota(self, unit: str, told: int, is_final: bool) -> bytes:
         """What stands beside granted units: when they lapse, when to ask for more; nothing earlier than half used."""
         if is_final:
             return self.final
-        threshold = {"seconds": self.threshold_s, "octets": self.threshold_octets}.get(unit)
+        threshold = self.threshold_s if unit == "seconds" else self.threshold_octets if unit == "octets" else None
         if threshold is None or threshold * 2 > told:
             return self.holding
         key = n.TIME_QUOTA_THRESHOLD if unit == "seconds" else n.VOLUME_QUOTA_THRESHOLD
@@ -96,8 +112,16 @@ def terms_from(document: Mapping[str, Any]) -> Terms:
         threshold_s=document.get("time_quota_threshold"),
         threshold_octets=document.get("volume_quota_threshold"),
         low_balance_micro=document.get("low_balance"),
+        triggers=_triggers(document.get("triggers")),
         failure=b"" if handling is None else codec.u32(n.CREDIT_CONTROL_FAILURE_HANDLING, _HANDLING[handling]),
     )
+
+
+def _triggers(names: list[str] | None) -> bytes:
+    if names is None:
+        return b""
+    inner = [codec.u32(n.TRIGGER_TYPE & _BITS, _TRIGGERS[name], 0, VENDOR_3GPP) for name in names]
+    return codec.avp(n.TRIGGER & _BITS, b"".join(inner), 0, VENDOR_3GPP)
 
 
 def _kind_of(target: str) -> int:

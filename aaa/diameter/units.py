@@ -6,6 +6,7 @@ A unit is named by the AVP a peer counts in; the engine knows seconds, octets, e
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,38 +40,48 @@ CURRENCIES = {
 }  # fmt: skip
 """ISO 4217 numeric codes; amounts in another currency are told without one."""
 
+# AVPs that are written together with their groups; what stands beside a code is M and the length.
+_M = codec.MANDATORY << 24
+_TIME = struct.Struct(">IIIII")
+_COUNTED = struct.Struct(">IIIIQ")
+_MONEY = struct.Struct(">IIIIqIIiIII")
+MONEY_SIZE = _MONEY.size  # of an amount with an exponent in a currency that has a number
+
 
 class Amount(NamedTuple):
-    """Units of one kind; `code` is the AVP they were written in, `currency` set for money."""
+    """Units of one kind; `code` is the AVP they were written in, `currency` set for money, `source` their AVP."""
 
     code: int
     units: int
-    currency: int = 0
+    currency: int
+    source: Avp
 
 
-def amounts(outer: Avp) -> tuple[Amount, ...]:
+def amounts(inner: Sequence[Avp]) -> list[Amount]:
     """
-    The units in a Requested- or Used-Service-Unit; total octets stand before their two halves.
+    Every amount in a Requested- or Used-Service-Unit, in the order they were written.
 
     Raises:
         Invalid: A value that cannot be meant.
     """
-    found: dict[int, Amount] = {}
-    for one in codec.group(outer):
+    found = []
+    for one in inner:
         if one.key == n.CC_MONEY:
-            found[n.CC_MONEY] = _money(one)
+            found.append(_money(one))
         elif one.key in UNIT_OF:
             units = codec.read_u32(one) if one.key == n.CC_TIME else codec.read_u64(one)
-            if units > (EVENTS_MAX if one.key == n.CC_SERVICE_SPECIFIC_UNITS else UNITS_MAX):
+            if units > most_units(one.key):
                 raise Invalid(codec.INVALID_AVP_VALUE, one.encoded(), "more units than there can be")
-            found[one.key] = Amount(one.key, units)
-    if n.CC_TOTAL_OCTETS in found:
-        found.pop(n.CC_INPUT_OCTETS, None)
-        found.pop(n.CC_OUTPUT_OCTETS, None)
-    return tuple(found.values())
+            found.append(Amount(one.key, units, 0, one))
+    return found
 
 
-def tariff_change_usage(outer: Avp) -> int:
+def most_units(code: int) -> int:
+    """The most that can be meant in one report."""
+    return EVENTS_MAX if code == n.CC_SERVICE_SPECIFIC_UNITS else UNITS_MAX
+
+
+def tariff_change_usage(inner: Sequence[Avp]) -> int:
     """
     On which side of a tariff change units were used: 0 before, 1 after, 2 nobody knows (RFC 8506 8.27).
 
@@ -78,18 +89,12 @@ def tariff_change_usage(outer: Avp) -> int:
         Invalid: Another value.
     """
     side = 2
-    for one in codec.group(outer):
+    for one in inner:
         if one.key == n.TARIFF_CHANGE_USAGE:
             side = codec.read_i32(one)
             if side not in (0, 1, 2):
                 raise Invalid(codec.INVALID_AVP_VALUE, one.encoded())
     return side
-
-
-def total(found: Sequence[Amount], unit: str) -> int | None:
-    """The sum of one kind of unit, or None when there is none."""
-    of_unit = [amount.units for amount in found if UNIT_OF[amount.code] == unit]
-    return min(sum(of_unit), MONEY_MAX_MICRO) if of_unit else None
 
 
 def _money(outer: Avp) -> Amount:
@@ -117,7 +122,7 @@ def _money(outer: Avp) -> Amount:
     micro = digits * 10**shift if shift >= 0 else digits // 10**-shift
     if micro > MONEY_MAX_MICRO:
         raise Invalid(codec.INVALID_AVP_VALUE, outer.encoded(), "more money than there can be")
-    return Amount(n.CC_MONEY, micro, currency)
+    return Amount(n.CC_MONEY, micro, currency, outer)
 
 
 def granted(code: int, units: int, currency: str, switch: bytes = b"") -> bytes:
@@ -125,8 +130,12 @@ def granted(code: int, units: int, currency: str, switch: bytes = b"") -> bytes:
     if code == n.CC_MONEY:
         inner = codec.avp(n.CC_MONEY, money(units, currency))
     elif code == n.CC_TIME:
+        if not switch:
+            return _TIME.pack(n.GRANTED_SERVICE_UNIT, _M | 20, n.CC_TIME, _M | 12, min(units, 0xFFFFFFFF))
         inner = codec.u32(code, min(units, 0xFFFFFFFF))
     else:
+        if not switch:
+            return _COUNTED.pack(n.GRANTED_SERVICE_UNIT, _M | 24, code, _M | 16, units)
         inner = codec.u64(code, units)
     return codec.avp(n.GRANTED_SERVICE_UNIT, switch + inner)
 
@@ -151,6 +160,11 @@ def money(micro: int, currency: str) -> bytes:
     while micro % 10 == 0 and exponent < 0:
         micro //= 10
         exponent += 1
-    value = codec.i64(n.VALUE_DIGITS, micro) + (codec.i32(n.EXPONENT, exponent) if exponent else b"")
     number = CURRENCIES.get(currency)
+    if exponent and number:
+        digits, power, iso = n.VALUE_DIGITS, n.EXPONENT, n.CURRENCY_CODE
+        return _MONEY.pack(
+            n.UNIT_VALUE, _M | 36, digits, _M | 16, micro, power, _M | 12, exponent, iso, _M | 12, number
+        )
+    value = codec.i64(n.VALUE_DIGITS, micro) + (codec.i32(n.EXPONENT, exponent) if exponent else b"")
     return codec.avp(n.UNIT_VALUE, value) + (codec.u32(n.CURRENCY_CODE, number) if number else b"")

@@ -14,6 +14,7 @@ from aaa.engine.terms import Reason
 REMEMBERED_MAX = 200_000
 SESSIONS_MAX = 1_000  # of one account
 Value = TypeVar("Value")
+Groups = frozenset[int | None]
 
 
 def put(entries: dict[str, Value], name: str, value: Value) -> None:
@@ -28,7 +29,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._payers: dict[str, int] = {}  # by session key
-        self._ended: dict[int, dict[str, None]] = {}  # by account, the keys of sessions that were told
+        self._ended: dict[int, dict[str, Groups]] = {}  # by account and session key, the rating groups that ended
 
     def begun(self, key: str, account_id: int) -> None:
         """A session was asked for, and this account is to pay."""
@@ -41,27 +42,34 @@ class Waiting:
             return
         if is_last or isinstance(decided, Denial):
             del self._payers[key]
-        elif isinstance(decided, Grant) and any(_is_end(line) for line in decided.lines):
-            self._note(account_id, key)
-            return
-        told = self._ended.get(account_id)
-        if told is not None:
-            told.pop(key, None)
-            if not told:
-                del self._ended[account_id]
+            self._set(account_id, key, frozenset())
+        elif isinstance(decided, Grant):
+            sessions = self._ended.get(account_id)
+            if sessions is None and not any([_is_end(line) for line in decided.lines]):
+                return
+            ended = set(sessions.get(key, ())) if sessions is not None else set()
+            ended.difference_update([line.key.rating_group for line in decided.lines])
+            ended.update([line.key.rating_group for line in decided.lines if _is_end(line)])
+            self._set(account_id, key, frozenset(ended))
 
-    def _note(self, account_id: int, key: str) -> None:
-        keys = self._ended.get(account_id)
-        if keys is None:
+    def _set(self, account_id: int, key: str, ended: Groups) -> None:
+        sessions = self._ended.get(account_id)
+        if sessions is None:
+            if not ended:
+                return
             if len(self._ended) >= REMEMBERED_MAX:
                 del self._ended[next(iter(self._ended))]
-            keys = self._ended[account_id] = {}
-        if len(keys) < SESSIONS_MAX:
-            keys[key] = None
+            sessions = self._ended[account_id] = {}
+        if ended and (key in sessions or len(sessions) < SESSIONS_MAX):
+            sessions[key] = ended
+        elif not ended:
+            sessions.pop(key, None)
+            if not sessions:
+                del self._ended[account_id]
 
-    def take(self, account_id: int) -> list[str]:
-        """The sessions of an account that were told; they are to be asked anew now."""
-        return [key for key in self._ended.pop(account_id, ()) if key in self._payers]
+    def take(self, account_id: int) -> list[tuple[str, Groups]]:
+        """The sessions of an account that were told, with what ended; they are to be asked anew now."""
+        return [(key, ended) for key, ended in self._ended.pop(account_id, {}).items() if key in self._payers]
 
 
 def _is_end(line: LineGrant | LineDenial) -> bool:

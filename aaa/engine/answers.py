@@ -7,12 +7,12 @@ Answers are kept with the session they belong to, so that a repeated request get
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from aaa.engine.terms import ChargeKey, Reason
+from aaa.value import Value
 
 
-class LineGrant(NamedTuple):
+class LineGrant(Value, frozen=True):
     """What one line got: `told` counts as the client counts, `total` since the line began."""
 
     key: ChargeKey
@@ -25,7 +25,7 @@ class LineGrant(NamedTuple):
     switch_us: int = 0  # when the price changes; the grant that follows is for what is used from then on
 
 
-class LineDenial(NamedTuple):
+class LineDenial(Value, frozen=True):
     """Why one line got nothing (result code at MSCC level)."""
 
     key: ChargeKey
@@ -33,7 +33,7 @@ class LineDenial(NamedTuple):
     cost_micro: int = 0
 
 
-class Grant(NamedTuple):
+class Grant(Value, frozen=True):
     """
     Allowed: every line with what it got (S6).  `shown_micro` is the balance a person would be shown.
     """
@@ -45,7 +45,7 @@ class Grant(NamedTuple):
     number: int = 0  # counts the grants of the session; the State of a RADIUS answer names it
 
 
-class Denial(NamedTuple):
+class Denial(Value, frozen=True):
     """Refused as a whole, with the reason; moves nothing."""
 
     reason: Reason
@@ -58,6 +58,8 @@ class Denial(NamedTuple):
 class Outcome(StrEnum):
     """What became of a command that asks for no units."""
 
+    __hash__ = str.__hash__
+
     DONE = "done"
     REPEAT = "repeat"
     IGNORED = "ignored"
@@ -66,7 +68,7 @@ class Outcome(StrEnum):
     UNRATED = "unrated"
 
 
-class Ack(NamedTuple):
+class Ack(Value, frozen=True):
     """
     Taken: usage noted, session ended or money moved.
 

@@ -7,6 +7,8 @@ content settles the old session first, which the node does by expiring it and be
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Denial, Grant, LineDenial, LineGrant
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision
 from aaa.engine.commands import Begin, Event, LineRequest
@@ -94,10 +96,20 @@ def open_lines(
     A RADIUS client that gets everything at once for several lines (a hotspot under a tariff with prices for
     time and for volume) gets an equal part for each: all of it for the first would refuse the second.
     """
+    policy = command.policy
+    if len(command.lines) == 1:
+        only = command.lines[0]
+        found = line_head(account, only, tariffs, now, command.emergency)
+        if isinstance(found, Reason):
+            return (), (LineDenial(only.key, found),)
+        if not has_periods(found):
+            line, answer = refill(account, opened(found), only, policy, sharers, 0, now)
+            is_opened = isinstance(answer, LineGrant) or (policy.outlasts_credit and is_broke(answer))
+            return ((line,) if is_opened else ()), (answer,)
     lines: tuple[Line, ...] = ()
     told: list[LineGrant | LineDenial] = []
     heads = [line_head(account, request, tariffs, now, command.emergency) for request in command.lines]
-    shares = command.policy.quantum == "whole" and command.protocol == "radius" and len(heads) > 1
+    shares = len(heads) > 1 and policy.quantum == "whole" and command.protocol == "radius"
     priced = sum([_is_priced(head) for head in heads]) if shares else 1
     for request, head in zip(command.lines, heads, strict=True):
         if isinstance(head, Reason):
@@ -108,16 +120,16 @@ def open_lines(
             left = _with_share(left, priced, now)
             priced -= 1
         fresh = opened_in(head, now) if has_periods(head) else opened(head)
-        line, line_told = refill(left, fresh, request, command.policy, sharers, 0, now)
+        line, line_told = refill(left, fresh, request, policy, sharers, 0, now)
         told.append(line_told)
         if isinstance(line_told, LineGrant):
             lines = (*lines, line)
-            switch_us = change_us(line, command.policy, now)
+            switch_us = change_us(line, policy, now) if policy.tells_validity else 0
             if switch_us:
                 left = moved(account, (), lines)
-                lines, after = beyond(left, lines, line, request, command.policy, switch_us, now)
+                lines, after = beyond(left, lines, line, request, policy, switch_us, now)
                 told[-1:] = joined(line_told, after, switch_us, now)
-        elif command.policy.outlasts_credit and is_broke(line_told):
+        elif policy.outlasts_credit and is_broke(line_told):
             lines = (*lines, line)
     return lines, tuple(told)
 
@@ -131,7 +143,7 @@ def _with_share(account: Account, parts: int, now: int) -> Account:
     available = spendable_micro(account, now)
     if available is None or available <= 0:
         return account
-    return account._replace(reserved_micro=account.reserved_micro + available - available // parts)
+    return replace(account, reserved_micro=account.reserved_micro + available - available // parts)
 
 
 def beyond(
@@ -151,7 +163,7 @@ def beyond(
     """
     if not request.splits:
         return lines, None
-    leg = line_of(lines, request._replace(at_us=switch_us))
+    leg = line_of(lines, replace(request, at_us=switch_us))
     fresh, told = refill(left, leg or opened_in(line.head, switch_us), request, policy, 1, 0, now)
     if isinstance(told, LineDenial):
         return lines, told
@@ -183,7 +195,7 @@ def line_head(
     if plan is None and request.is_open:
         plan = tariff.find(key.service, request.destination, key.direction, key.rating_group, "", now)
         if plan is not None:
-            key = key._replace(unit=plan.unit)
+            key = replace(key, unit=plan.unit)
     if plan is None:
         return Reason.UNKNOWN_DESTINATION
     refusal = refused_destination(account, plan)
@@ -196,19 +208,17 @@ def deadline_of(lines: tuple[Line, ...], policy: Policy, state: State, now: int)
     """The instant at which a session expires unless it is heard of: the latest of its lines' (S5)."""
     if state is State.HELD:
         return now + policy.hold_s * SECOND_US
-    if len(lines) == 1:
-        return _line_deadline(lines[0], policy, now)
-    return max([_line_deadline(line, policy, now) for line in lines])
-
-
-def _line_deadline(line: Line, policy: Policy, now: int) -> int:
-    """Until when a line may be silent: its unused time, ringing and grace; or twice the validity it was told."""
-    silent_s = 2 * policy.validity_s
-    if line.head.key.unit == "seconds":
-        ringing_s = policy.setup_s if line.used == 0 else 0
-        unused_s = line.granted - line.used + ringing_s + policy.grace_s
-        silent_s = max(unused_s, silent_s) if policy.tells_validity else unused_s
-    return now + silent_s * SECOND_US
+    longest_s = 0
+    for line in lines:  # its unused time, ringing and grace; or twice the validity it was told
+        used = line.used
+        silent_s = line.granted - used + policy.grace_s
+        if not used:
+            silent_s += policy.setup_s
+        is_time = line.head.key.unit == "seconds"
+        if policy.tells_validity or not is_time:
+            silent_s = max(silent_s if is_time else 0, 2 * policy.validity_s)
+        longest_s = max(longest_s, silent_s)
+    return now + longest_s * SECOND_US
 
 
 def denial(account: Account, reason: Reason, session_id: int = 0) -> Denial:

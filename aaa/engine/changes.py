@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from aaa.engine.answers import Answer
 from aaa.engine.model import Account, Session
+from aaa.value import Value
 
 
 class Entry(NamedTuple):
@@ -33,7 +34,7 @@ class UnitEntry(NamedTuple):
     at_us: int
 
 
-class Notice(NamedTuple):
+class Notice(Value, frozen=True):
     """Something to count and perhaps alert on: overrun, overspend, conflict, implausible, late."""
 
     kind: str
@@ -41,7 +42,7 @@ class Notice(NamedTuple):
     amount: int = 1
 
 
-class EarlyStart(NamedTuple):
+class EarlyStart(Value, frozen=True):
     """A Start that came before its Begin: remembered under each of its keys until `deadline_us` (S5)."""
 
     keys: tuple[str, ...]
@@ -49,7 +50,7 @@ class EarlyStart(NamedTuple):
     deadline_us: int
 
 
-class Unrated(NamedTuple):
+class Unrated(Value, frozen=True):
     """Usage nobody is known to pay for: kept as an unrated CDR (S19)."""
 
     key: str
@@ -59,7 +60,7 @@ class Unrated(NamedTuple):
     cause: str
 
 
-class Changes(NamedTuple):
+class Changes(Value, frozen=True):
     """
     What a decision moves.  Empty changes move nothing and still take part in the version check (S10).
 

@@ -7,24 +7,24 @@ The protocol faces build these; nothing in them says how they came over the wire
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
 
 from aaa.engine.terms import ChargeKey, Policy
+from aaa.value import Value
 
 
-class Total(NamedTuple):
+class Total(Value, frozen=True):
     """Usage as a total since the session began (RADIUS)."""
 
     units: int
 
 
-class Delta(NamedTuple):
+class Delta(Value, frozen=True):
     """Usage since the last report (Diameter Used-Service-Unit)."""
 
     units: int
 
 
-class LineRequest(NamedTuple):
+class LineRequest(Value, frozen=True):
     """What a command asks of one line (S2): usage reported, quota wanted."""
 
     key: ChargeKey = ChargeKey()
@@ -41,7 +41,7 @@ class LineRequest(NamedTuple):
     at_us: int = 0  # an instant in the price period that is meant; 0: the latest
 
 
-class Identity(NamedTuple):
+class Identity(Value, frozen=True):
     """
     The idempotency identity of a request within its session (S7).
 
@@ -56,7 +56,7 @@ class Identity(NamedTuple):
     retransmitted: bool = False  # T flag
 
 
-class Begin(NamedTuple):
+class Begin(Value, frozen=True):
     """
     Open a session or, on one that is known, ask for more (RFC 2865 Access-Request, CCR-I).
 
@@ -79,7 +79,7 @@ class Begin(NamedTuple):
     emergency: bool = False
 
 
-class Update(NamedTuple):
+class Update(Value, frozen=True):
     """Report usage and perhaps ask for more (RFC 2866 Start and Interim-Update, CCR-U)."""
 
     key: str
@@ -93,7 +93,7 @@ class Update(NamedTuple):
     orphan: Begin | None = None  # what would have begun it, to charge usage nobody announced (S19)
 
 
-class End(NamedTuple):
+class End(Value, frozen=True):
     """End a session and settle it (RFC 2866 Stop, CCR-T)."""
 
     key: str
@@ -116,7 +116,7 @@ class Action(StrEnum):
     PRICE_ENQUIRY = "price_enquiry"
 
 
-class Event(NamedTuple):
+class Event(Value, frozen=True):
     """Charge, refund, check or price without a session (CCR-E)."""
 
     key: str
@@ -133,7 +133,7 @@ class Event(NamedTuple):
     refunds: str = ""  # key of the debit a refund names (S23); none: money is given at the tariff's price
 
 
-class Expire(NamedTuple):
+class Expire(Value, frozen=True):
     """
     The deadline of a session passed, or its NAS restarted: settle what is known (S8, S20).
 
@@ -145,7 +145,7 @@ class Expire(NamedTuple):
     due_us: int | None = None
 
 
-class Adjust(NamedTuple):
+class Adjust(Value, frozen=True):
     """
     Move money on an account: opening balance, top-up, correction, refund by hand.
 
@@ -162,14 +162,14 @@ class Adjust(NamedTuple):
     only_available: bool = False
 
 
-class Kill(NamedTuple):
+class Kill(Value, frozen=True):
     """End a session by order: settle at what is known once the switch confirmed or cannot."""
 
     key: str
     cause: str = "killed"
 
 
-class Capped(NamedTuple):
+class Capped(Value, frozen=True):
     """Take over a session that was granted so many seconds while the store was down (S11)."""
 
     begin: Begin

@@ -61,10 +61,11 @@ def decide(
     Raises:
         InvariantBroken: A law would have been broken: a bug.
     """
-    if session is not None and not isinstance(command, Adjust) and _is_foreign(accounts, session, command):
-        return NOTHING, Denial(Reason.FOREIGN_SESSION)
-    if session is not None and session.cause == REPLACED and isinstance(command, Begin | Update | End):
-        return NOTHING, Denial(Reason.SESSION_REPLACED, "", session.head.id)
+    if session is not None:
+        if not isinstance(command, Adjust) and _is_foreign(accounts, session, command):
+            return NOTHING, Denial(Reason.FOREIGN_SESSION)
+        if session.cause == REPLACED and isinstance(command, (Begin, Update, End)):
+            return NOTHING, Denial(Reason.SESSION_REPLACED, "", session.head.id)
     if isinstance(command, Begin):
         return _begin(accounts, session, command, tariffs, now, session_id)
     if isinstance(command, Update):
@@ -94,7 +95,7 @@ def _is_foreign(accounts: Accounts, session: Session, command: Command) -> bool:
     """Whether a client speaks for a session that another one began (S20, S23)."""
     if not accounts or accounts[0].profile.id != session.head.account_id:
         return True
-    return not isinstance(command, Expire | Kill | Adjust) and command.origin != session.head.origin
+    return not isinstance(command, (Expire, Kill, Adjust)) and command.origin != session.head.origin
 
 
 def _begin(

@@ -4,6 +4,8 @@ End: settle a session at what it used, or take the usage of one nobody announced
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Outcome
 from aaa.engine.begin import line_head, session_head
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, Notice, Unrated
@@ -154,7 +156,7 @@ def orphan(
     notices = (Notice("orphan"), *overspent(account, held, "late"))
     if isinstance(command, Update):
         deadline = now + (begin.policy.setup_s + begin.policy.grace_s) * SECOND_US
-        session = session._replace(deadline_us=deadline)
+        session = replace(session, deadline_us=deadline)
         changes = Changes((held, *accounts[1:]), session, True, new_aliases=command.aliases, notices=notices)
         return changes, ack(held, session, Outcome.DONE)
     reports = Reports(session.lines, 0, False, total)

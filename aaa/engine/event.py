@@ -7,6 +7,8 @@ a refund can name it (S23).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.begin import denial, line_head, session_head
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision
@@ -78,7 +80,7 @@ def _debit(accounts: Accounts, command: Event, heads: list[LineHead], session_id
         if not _affordable(left, head, units, now):
             return NOTHING, denial(account, why_unaffordable(left, now))
         ask = LineRequest(request.key, requested=units)
-        policy = command.policy._replace(quantum="whole")
+        policy = replace(command.policy, quantum="whole")
         line, answer = refill(left, opened(head), ask, policy, 1, 0, now)
         if isinstance(answer, LineDenial):
             return NOTHING, denial(account, answer.reason)
@@ -137,10 +139,10 @@ def refund(accounts: Accounts, debit: Session | None, command: Event, now: int) 
     if debit.cause == "refunded":
         return NOTHING, denial(account, Reason.CONFLICT, debit.head.id)
     charge = sum(line.posted_micro for line in debit.lines)
-    lines = tuple(line._replace(posted_micro=0) for line in debit.lines)
+    lines = tuple(replace(line, posted_micro=0) for line in debit.lines)
     after, entries = posted(account, charge, "refund", str(debit.head.id), now)
     after = spent(after, -charge, now, debit.ended_us)
-    session = debit._replace(lines=lines, cause="refunded", revision=debit.revision + 1)
+    session = replace(debit, lines=lines, cause="refunded", revision=debit.revision + 1)
     told = tuple(LineGrant(line.head.key, line.used, line.used, cost_micro=line.posted_micro) for line in debit.lines)
     answer = Grant(debit.head.id, told, after.shown_micro, account.profile.currency, 1)
     session = remembered(session, command.identity, answer)

@@ -4,6 +4,8 @@ Expire and Kill: ends that no client asked for (SEMANTICS S5, S8, S20; law L7).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Outcome
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, Notice
 from aaa.engine.commands import Expire, Kill
@@ -23,14 +25,14 @@ def expire(accounts: Accounts, session: Session, command: Expire, now: int) -> D
     account = accounts[0]
     if session.state not in LIVE:
         if command.cause == REPLACED and session.cause != REPLACED:
-            marked = session._replace(cause=REPLACED)
+            marked = replace(session, cause=REPLACED)
             return Changes(tuple(accounts), marked), ack(account, marked, Outcome.DONE)
         return NOTHING, ack(account, session, Outcome.IGNORED)
     if command.due_us is not None and session.deadline_us > command.due_us:
         return NOTHING, ack(account, session, Outcome.IGNORED)
     result = settled(account, session, State.EXPIRED, command.cause, now)
     notices = (Notice("expired", command.cause), *overspent(account, result.account, "late"))
-    after = result.session._replace(cause=REPLACED) if command.cause == REPLACED else result.session
+    after = replace(result.session, cause=REPLACED) if command.cause == REPLACED else result.session
     changes = Changes(
         (result.account, *accounts[1:]),
         after,
@@ -51,5 +53,5 @@ def kill(accounts: Accounts, session: Session, command: Kill) -> Decision:
     account = accounts[0]
     if session.state not in LIVE:
         return NOTHING, ack(account, session, Outcome.IGNORED)
-    marked = session._replace(cause=command.cause)
+    marked = replace(session, cause=command.cause)
     return Changes(accounts=tuple(accounts), session=marked), ack(account, marked, Outcome.DONE)

@@ -9,19 +9,20 @@ nothing moves).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec.structs import replace
 
 from aaa.engine.answers import Ack, Answer, Outcome
 from aaa.engine.commands import Identity
 from aaa.engine.model import Seen, Session
 from aaa.engine.terms import SECOND_US
+from aaa.value import Value
 
 REMEMBERED = 4
 WINDOW_BITS = 64
 SAME_REQUEST_US = 5 * SECOND_US
 
 
-class Known(NamedTuple):
+class Known(Value, frozen=True):
     """A request that is not new, and the answer it gets (None: conflict)."""
 
     answer: Answer | None
@@ -138,4 +139,4 @@ def memory(session: Session, identity: Identity, answer: Answer) -> tuple[tuple[
 def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
     """The session with this request and its answer remembered."""
     seen, highest, window = memory(session, identity, answer)
-    return session._replace(seen=seen, highest=highest, window=window)
+    return replace(session, seen=seen, highest=highest, window=window)

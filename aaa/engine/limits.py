@@ -5,7 +5,7 @@ What an account may do beside what it can pay: status, validity, sessions, desti
 from __future__ import annotations
 
 from aaa.engine.model import Account
-from aaa.engine.terms import Reason
+from aaa.engine.terms import NO_LIMITS, Reason
 from aaa.engine.windows import is_too_fast
 from rating.plan import RatePlan
 
@@ -24,7 +24,10 @@ def refused_account(account: Account, now: int) -> Reason | None:
 
 def refused_session(account: Account, now: int) -> Reason | None:
     """Why this account may not open one more session, or None."""
-    most = account.profile.limits.max_sessions
+    limits = account.profile.limits
+    if limits is NO_LIMITS:
+        return None
+    most = limits.max_sessions
     if most is not None and account.live_sessions >= most:
         return Reason.LIMIT_SESSIONS
     return Reason.LIMIT_RATE if is_too_fast(account, now) else None
@@ -35,6 +38,8 @@ def refused_destination(account: Account, plan: RatePlan) -> Reason | None:
     if plan.blocked:
         return Reason.DESTINATION_BLOCKED
     limits = account.profile.limits
+    if limits is NO_LIMITS:
+        return None
     if plan.destination_class in limits.denied_classes:
         return Reason.DESTINATION_BLOCKED
     if limits.allowed_classes is not None and plan.destination_class not in limits.allowed_classes:

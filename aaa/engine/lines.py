@@ -10,7 +10,7 @@ cannot overspend.  Only `refill` raises a hold, and it is given the funds that m
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec.structs import replace
 
 from aaa.engine.answers import LineDenial, LineGrant
 from aaa.engine.changes import Notice
@@ -20,6 +20,7 @@ from aaa.engine.money import MONEY as MONEY_UNIT
 from aaa.engine.quantum import quantum_units
 from aaa.engine.terms import SECOND_US, ChargeKey, Policy, Reason
 from aaa.engine.windows import spendable_micro, why_unaffordable
+from aaa.value import Value
 from rating.funding import MONEY, Bucket, Parts, fund, settle, truncate
 from rating.grant import align, grant
 from rating.price import held_price, price
@@ -28,7 +29,7 @@ UNBOUNDED = 1 << 62
 PLAUSIBLE_SLACK_US = 60 * SECOND_US
 
 
-class Reported(NamedTuple):
+class Reported(Value, frozen=True):
     """A line after a report, and what there is to count about it."""
 
     line: Line
@@ -65,7 +66,7 @@ def reported(
 
     Money: none posted; `accrued` follows the usage, and a usage beyond the grant raises the hold with it.
     """
-    head, anchor, before, granted, accrued, reserved, posted, parts, is_final, posted_parts = line
+    head, before, granted, posted, parts = line.head, line.used, line.granted, line.posted_micro, line.parts
     notices: tuple[Notice, ...] = ()
     if isinstance(usage, Delta):
         used = before + max(0, usage.units)
@@ -84,22 +85,23 @@ def reported(
             notices += (Notice("overrun", "overrun", used - granted),)
     if used == 0:
         return Reported(line, notices)
-    anchor = anchor or _anchor(line, used, event_us, answered_us)
+    anchor = line.anchor_use_us or _anchor(line, used, event_us, answered_us)
     plan = head.plan
     charge = 0 if plan is None else price(plan, anchor, used, parts)
     if is_late:
-        accrued = charge - posted
+        accrued, reserved = charge - posted, line.reserved_micro
         granted = max(granted, used)
     else:
-        held = reserved + posted
+        held = line.reserved_micro + posted
         if used <= granted:  # a hold never rises inside a grant, and covers whatever is inside it
             charge = min(charge, held)
-            held = max(charge, min(held, 0 if plan is None else price(plan, anchor, granted, parts)))
+            if not line.anchor_use_us and plan is not None:  # from now on one anchor counts, no longer the dearest
+                held = max(charge, min(held, price(plan, anchor, granted, parts)))
         else:
             held = max(held, charge)
             granted = used
         accrued, reserved = charge - posted, held - posted
-    fresh = Line(head, anchor, used, granted, accrued, reserved, posted, parts, is_final, posted_parts)
+    fresh = Line(head, anchor, used, granted, accrued, reserved, posted, parts, line.is_final, line.posted_parts)
     return Reported(fresh, notices)
 
 
@@ -120,7 +122,8 @@ def _price(line: Line, units: int) -> int:
 
 def released(line: Line, buckets: tuple[Bucket, ...]) -> Line:
     """The line with its unused quota given back: a Diameter report returns what it did not use (S6)."""
-    return line._replace(
+    return replace(
+        line,
         granted=line.used,
         parts=truncate(line.parts, line.used, buckets) if line.parts else (),
         reserved_micro=line.accrued_micro,
@@ -133,7 +136,14 @@ def opened(head: LineHead) -> Line:
 
 
 def refill(
-    account: Account, line: Line, request: LineRequest, policy: Policy, sharers: int, used_bound: int, now: int
+    account: Account,
+    line: Line,
+    request: LineRequest,
+    policy: Policy,
+    sharers: int,
+    used_bound: int,
+    now: int,
+    freed_micro: int = 0,
 ) -> tuple[Line, LineGrant | LineDenial]:
     """
     Grant more on a line, or say why not (S6, S9).
@@ -141,24 +151,28 @@ def refill(
     Args:
         sharers: n of S9, the asking session included.
         used_bound: How far the usage can have come; sizes the refill and never charges.
+        freed_micro: What this line holds less than the account's sums still say.
 
     Returns:
         The line with its new hold, and what to tell; on a denial the line is as it was, marked final.
 
     Guarantees:
-        The hold rises by at most `account.available_micro` (tests/property/test_engine_laws.py).
+        The hold rises by at most `account.available_micro` and `freed_micro` (tests/property/test_engine_laws.py).
     """
     head = line.head
     plan = head.plan
-    known = max(line.used, used_bound)
-    is_time = head.key.unit == "seconds"
+    unit = head.key.unit
+    known = line.used if line.used > used_bound else used_bound
+    is_time = unit == "seconds"
     cap = _cap(account, line, policy)
     if plan is None or plan.is_free:
         total = max(cap, line.granted)
-        free = line._replace(granted=total)
+        free = replace(line, granted=total)
         return free, _told(free, known, policy, is_free=True)
-    earliest, latest = window_of(line, policy)
-    funds = _funds(account, line, now)
+    earliest = latest = line.anchor_use_us
+    if not earliest:
+        earliest, latest = window_of(line, policy)
+    funds = _funds(account, line, freed_micro, now)
     buckets = _eligible(account, head.key) if account.buckets else ()
     planned = line.parts
     if buckets and not planned and line.granted:
@@ -171,18 +185,20 @@ def refill(
     )
     if policy.quantum == "fixed" and is_time:
         units = policy.quantum_fixed
+    elif policy.quantum == "whole":
+        units = most - known
     else:
         units = _quantum(account, line, policy, buckets, planned, sharers, known, most - known, funds)
     total = min(align(plan, earliest, known + max(units, 1), planned), most)
     if request.requested:
         total = min(total, known + request.requested)
-    if head.key.unit == MONEY_UNIT and total < known + (request.requested or 1):
+    if unit == MONEY_UNIT and total < known + (request.requested or 1):
         total = known  # an amount is granted whole or not at all
-    if is_time:
-        total = max(total, line.granted)
+    if is_time and total < line.granted:
+        total = line.granted
     if total <= known:
-        return line._replace(is_final=True), LineDenial(
-            head.key, _why_nothing(account, line, policy, now), charged(line)
+        return replace(line, is_final=True), LineDenial(
+            head.key, _why_nothing(account, line, policy, freed_micro, now), charged(line)
         )
     parts = planned
     if is_money:
@@ -192,8 +208,18 @@ def refill(
         parts, held = chosen.parts, chosen.held_micro
     # A hold that an unknown anchor made higher than the price now known stays, so that nothing granted loses cover.
     held = max(held, line.held_micro) if is_time and total == line.granted else held
-    _, anchor, used, _, accrued, _, posted, _, _, posted_parts = line
-    grown = Line(head, anchor, used, total, accrued, held - posted, posted, parts, total >= most, posted_parts)
+    grown = Line(
+        head,
+        line.anchor_use_us,
+        line.used,
+        total,
+        line.accrued_micro,
+        held - line.posted_micro,
+        line.posted_micro,
+        parts,
+        total >= most,
+        line.posted_parts,
+    )
     return grown, _told(grown, known, policy)
 
 
@@ -234,15 +260,16 @@ def _cap(account: Account, line: Line, policy: Policy) -> int:
     if line.head.key.unit != "seconds":
         return UNBOUNDED
     cap = policy.session_cap_s
-    if account.profile.limits.call_seconds is not None:
-        cap = min(cap, account.profile.limits.call_seconds)
+    most = account.profile.limits.call_seconds
+    if most is not None and most < cap:
+        cap = most
     return max(0, cap - line.head.offset)
 
 
-def _funds(account: Account, line: Line, now: int) -> int | None:
+def _funds(account: Account, line: Line, freed_micro: int, now: int) -> int | None:
     """The price this line may have in all: what may be spent and what it holds and has paid itself (S6)."""
     available = spendable_micro(account, now)
-    funds = None if available is None else available + line.held_micro
+    funds = None if available is None else available + freed_micro + line.reserved_micro + line.posted_micro
     most = account.profile.limits.call_amount_micro
     if most is None:
         return funds
@@ -270,26 +297,27 @@ def _shared(bucket: Bucket, shares: int) -> Bucket:
     )
 
 
-def _why_nothing(account: Account, line: Line, policy: Policy, now: int) -> Reason:
+def _why_nothing(account: Account, line: Line, policy: Policy, freed_micro: int, now: int) -> Reason:
     """Why a line gets nothing more: its own caps, a window, or the money."""
     if line.used >= _cap(account, line, policy):
         return Reason.LIMIT_CALL
     most = account.profile.limits.call_amount_micro
-    if most is not None and charged(line) > 0 and _funds(account, line, now) == most:
+    if most is not None and charged(line) > 0 and _funds(account, line, freed_micro, now) == most:
         return Reason.LIMIT_CALL
     return why_unaffordable(account, now)
 
 
 def _told(line: Line, known: int, policy: Policy, is_free: bool = False) -> LineGrant:
     """What the client is told of a line: from now or from the start of the session (S6)."""
-    rest = line.granted - known
-    told = rest if policy.from_now else line.head.offset + line.granted
-    if line.is_final and policy.final_margin_s and line.head.key.unit == "seconds":
+    key, granted, is_final = line.head.key, line.granted, line.is_final
+    rest = granted - known
+    told = rest if policy.from_now else line.head.offset + granted
+    if is_final and policy.final_margin_s and key.unit == "seconds":
         told = max(1, told - policy.final_margin_s)
     validity = 0
     if policy.tells_validity:
-        validity = max(policy.validity_s, rest) if line.head.key.unit == "seconds" else policy.validity_s
-    return LineGrant(line.head.key, told, line.granted, validity, line.is_final, is_free, charged(line))
+        validity = max(policy.validity_s, rest) if key.unit == "seconds" else policy.validity_s
+    return LineGrant(key, told, granted, validity, is_final, is_free, line.accrued_micro + line.posted_micro)
 
 
 def closed(line: Line, buckets: tuple[Bucket, ...], units: int, is_live: bool) -> tuple[Line, int]:

@@ -9,17 +9,14 @@ was staged on it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 from aaa.engine.answers import Answer
-from aaa.engine.terms import ChargeKey, Limits, Policy, State
+from aaa.engine.terms import NO_LIMITS, ChargeKey, Limits, Policy, State
+from aaa.value import Value
 from rating.funding import Bucket, Parts
 from rating.plan import RatePlan
 
 
-@dataclass(slots=True, frozen=True)
-class Profile:
+class Profile(Value, frozen=True):
     """What an operator set for an account; no decision changes it."""
 
     id: int
@@ -30,10 +27,10 @@ class Profile:
     credit_limit_micro: int | None = 0  # None: unlimited (post-paid)
     valid_from_us: int | None = None
     valid_until_us: int | None = None
-    limits: Limits = Limits()
+    limits: Limits = NO_LIMITS
 
 
-class Window(NamedTuple):
+class Window(Value, frozen=True):
     """What came together in one stretch of time: micro charged in an `hour` or `day`, sessions in a `second`."""
 
     kind: str
@@ -41,7 +38,7 @@ class Window(NamedTuple):
     amount: int
 
 
-class Account(NamedTuple):
+class Account(Value, frozen=True):
     """
     One account as the engine sees it: sums, never its other sessions (S1, S10).
 
@@ -70,7 +67,7 @@ class Account(NamedTuple):
         return self.balance_micro - self.accrued_micro
 
 
-class LineHead(NamedTuple):
+class LineHead(Value, frozen=True):
     """What never changes about a line: what is charged, where to, under which tariff (S2, S17)."""
 
     key: ChargeKey
@@ -83,7 +80,7 @@ class LineHead(NamedTuple):
     offset: int = 0  # session usage at which this leg begins (S14)
 
 
-class Line(NamedTuple):
+class Line(Value, frozen=True):
     """
     One priced stretch of a session (S2, S4).
 
@@ -108,7 +105,7 @@ class Line(NamedTuple):
         return self.reserved_micro + self.posted_micro
 
 
-class SessionHead(NamedTuple):
+class SessionHead(Value, frozen=True):
     """What never changes about a session: whose it is, where it came from, how it is keyed."""
 
     id: int
@@ -123,7 +120,7 @@ class SessionHead(NamedTuple):
     policy: Policy
 
 
-class Seen(NamedTuple):
+class Seen(Value, frozen=True):
     """One request a session remembers, with the answer it got (S7)."""
 
     number: str
@@ -131,7 +128,7 @@ class Seen(NamedTuple):
     answer: Answer | None
 
 
-class Session(NamedTuple):
+class Session(Value, frozen=True):
     """A session: its head, its state, its lines, and the requests it remembers (S5, S7, S8)."""
 
     head: SessionHead
@@ -180,8 +177,14 @@ class Session(NamedTuple):
 
     @property
     def reserved_micro(self) -> int:
-        return sum([line.reserved_micro for line in self.lines])
+        total = 0
+        for line in self.lines:
+            total += line.reserved_micro
+        return total
 
     @property
     def accrued_micro(self) -> int:
-        return sum([line.accrued_micro for line in self.lines])
+        total = 0
+        for line in self.lines:
+            total += line.accrued_micro
+        return total

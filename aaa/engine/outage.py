@@ -7,7 +7,7 @@ the session over later: the grant was given and stands, whatever has become of t
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from aaa.engine.answers import Ack, Denial, Outcome
 from aaa.engine.begin import begin
@@ -60,16 +60,16 @@ def admit(accounts: Accounts, session: Session | None, command: Capped, tariffs:
         limits=Limits(),
     )
     asked = _for_seconds(command.begin, command.granted)
-    changes, answer = begin((account._replace(profile=unlimited),), asked, tariffs, command.session_id, now)
+    changes, answer = begin((replace(account, profile=unlimited),), asked, tariffs, command.session_id, now)
     if changes.session is None:
         return changes, answer
-    after = counted(changes.accounts[0]._replace(profile=account.profile), now)
-    opened = changes.session._replace(head=changes.session.head._replace(policy=command.begin.policy))
+    after = counted(replace(changes.accounts[0], profile=account.profile), now)
+    opened = replace(changes.session, head=replace(changes.session.head, policy=command.begin.policy))
     notices = (*changes.notices, *overspent(account, after, "outage"))
-    return changes._replace(accounts=(after, *accounts[1:]), session=opened, notices=notices), answer
+    return replace(changes, accounts=(after, *accounts[1:]), session=opened, notices=notices), answer
 
 
 def _for_seconds(command: Begin, seconds: int) -> Begin:
     """The same command, to be granted so many seconds at once."""
     policy = command.policy
-    return command._replace(policy=policy._replace(quantum="whole", session_cap_s=min(policy.session_cap_s, seconds)))
+    return replace(command, policy=replace(policy, quantum="whole", session_cap_s=min(policy.session_cap_s, seconds)))

@@ -9,6 +9,8 @@ client gets a quota for either side of the change, and both are held in full: it
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import LineDenial, LineGrant
 from aaa.engine.commands import Delta, LineRequest
 from aaa.engine.model import Line, LineHead
@@ -18,15 +20,16 @@ from aaa.engine.terms import SECOND_US, Policy
 
 def has_periods(head: LineHead) -> bool:
     """Whether the price of a line depends on when its units are used, though it does not count time."""
-    plan = head.plan
-    if plan is None or head.key.unit in ("seconds", MONEY):
+    unit = head.key.unit
+    if unit in ("seconds", MONEY) or head.plan is None:
         return False
+    plan = head.plan
     return plan.pricing.only is None and plan.pricing.timetable is not None
 
 
 def opened_in(head: LineHead, at_us: int) -> Line:
     """A leg for the period of an instant, which stays its anchor whenever its units are used."""
-    return Line(head._replace(anchor_auth_us=at_us), at_us)
+    return Line(replace(head, anchor_auth_us=at_us), at_us)
 
 
 def is_in(line: Line, at_us: int) -> bool:
@@ -50,8 +53,8 @@ def joined(
 ) -> tuple[LineGrant | LineDenial, ...]:
     """What to tell of a quota and of the one behind the change; without that one, its validity ends there."""
     if isinstance(after, LineGrant):
-        return told._replace(switch_us=switch_us), after
-    return (told._replace(validity_s=max(1, min(told.validity_s, (switch_us - now) // SECOND_US))),)
+        return replace(told, switch_us=switch_us), after
+    return (replace(told, validity_s=max(1, min(told.validity_s, (switch_us - now) // SECOND_US))),)
 
 
 def placed(
@@ -62,7 +65,10 @@ def placed(
 
     Every leg of a line that is reported on reports, if only nothing: its unused quota is given back.
     """
-    if not any(has_periods(line.head) for line in lines):
+    for line in lines:
+        if has_periods(line.head):
+            break
+    else:
         return requests
     found: list[LineRequest] = []
     for request in requests:
@@ -73,7 +79,7 @@ def placed(
         if request.usage is not None:
             found += _by_leg(legs, request, event_us)
         if request.wants_quota:
-            found.append(request._replace(usage=None, at_us=now))
+            found.append(replace(request, usage=None, at_us=now))
     return tuple(found)
 
 
@@ -87,9 +93,9 @@ def _by_leg(legs: list[Line], request: LineRequest, event_us: int) -> list[LineR
     if place is not None:
         used[place] += rest
     reports = [
-        request._replace(usage=Delta(units), wants_quota=False, at_us=leg.anchor_use_us or leg.head.anchor_auth_us)
+        replace(request, usage=Delta(units), wants_quota=False, at_us=leg.anchor_use_us or leg.head.anchor_auth_us)
         for leg, units in zip(legs, used, strict=True)
     ]
     if place is None and rest:
-        reports.append(request._replace(usage=Delta(rest), wants_quota=False, at_us=event_us))
+        reports.append(replace(request, usage=Delta(rest), wants_quota=False, at_us=event_us))
     return reports

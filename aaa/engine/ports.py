@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from aaa.engine.answers import Answer
 from aaa.engine.commands import Command
+from aaa.value import Value
 from rating.tariff import Tariff
 
 
-class Subscriber(NamedTuple):
+class Subscriber(Value, frozen=True):
     """Who pays and how they prove it: one subscription row with its account."""
 
     account_id: int

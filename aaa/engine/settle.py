@@ -4,7 +4,7 @@ Settling: post what a session used, give the rest back, correct it when a late r
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from msgspec.structs import replace
 
 from aaa.engine.changes import Entry, Notice, UnitEntry
 from aaa.engine.commands import LineRequest
@@ -14,9 +14,10 @@ from aaa.engine.periods import is_in, placed
 from aaa.engine.sums import moved, posted, ref_of, taken_units
 from aaa.engine.terms import LIVE, State
 from aaa.engine.windows import spent
+from aaa.value import Value
 
 
-class Settled(NamedTuple):
+class Settled(Value, frozen=True):
     """An account and a session after a settlement, with the entries that were posted."""
 
     account: Account
@@ -26,7 +27,7 @@ class Settled(NamedTuple):
     notices: tuple[Notice, ...] = ()
 
 
-class Reports(NamedTuple):
+class Reports(Value, frozen=True):
     """What the last reports make of a session that is to be settled."""
 
     lines: tuple[Line, ...]
@@ -107,9 +108,9 @@ def correct(
         lines = tuple([report.line if candidate is line else candidate for candidate in lines])
         notices += report.notices
     results = [closed(line, account.buckets, line.used, is_live=False) for line in lines]
-    after = session._replace(lines=tuple(line for line, _ in results), revision=session.revision + 1)
+    after = replace(session, lines=tuple(line for line, _ in results), revision=session.revision + 1)
     result = _posted(account, session, after, sum([amount for _, amount in results]), "correction", now)
-    return result._replace(notices=notices)
+    return replace(result, notices=notices)
 
 
 def _posted(
@@ -140,14 +141,19 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
             return line
     if request.is_open:
         for line in reversed(lines):
-            if line.head.key.unit != key.unit and line.head.key._replace(unit=key.unit) == key:
+            if line.head.key.unit != key.unit and replace(line.head.key, unit=key.unit) == key:
                 return line
     if key.service_ids and key.rating_group is not None and not request.wants_quota:
         # Services of a rating group may draw on a quota another of them was granted (RFC 8506 8.16, A.9).
         for line in reversed(lines):
             own = line.head.key
-            if own.service_ids != key.service_ids and own._replace(service_ids=key.service_ids) == key:
+            if own.service_ids != key.service_ids and replace(own, service_ids=key.service_ids) == key:
                 return line
+    for line in reversed(lines):  # which way a call goes need not be told in each of its requests
+        own = line.head.key
+        is_untold = own.direction != key.direction and not (own.direction and key.direction)
+        if is_untold and replace(own, direction=key.direction) == key:
+            return line
     if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
         return lines[0]
     return None
@@ -155,10 +161,11 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
 
 def overspent(before: Account, after: Account, cause: str) -> tuple[Notice, ...]:
     """The part of a decision that took `available` below zero, as something to count (S11)."""
-    if before is after:
+    limit = after.profile.credit_limit_micro
+    if limit is None or before is after:
         return ()
-    now_available = after.available_micro
-    if now_available is None or now_available >= 0:
+    now_available = after.balance_micro + limit - after.reserved_micro
+    if now_available >= 0:
         return ()
     was = before.available_micro
     if was is None or now_available >= was:

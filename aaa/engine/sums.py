@@ -19,14 +19,15 @@ def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], l
     Money: none; only `accrued`, `reserved` and the count of live sessions move.  An account that none of it
     moves is returned as it is.
     """
-    accrued, reserved = account.accrued_micro, account.reserved_micro
+    accrued_before, reserved_before, buckets = account.accrued_micro, account.reserved_micro, account.buckets
+    accrued, reserved = accrued_before, reserved_before
     for line in before:
         accrued -= line.accrued_micro
         reserved -= line.reserved_micro
     for line in after:
         accrued += line.accrued_micro
         reserved += line.reserved_micro
-    if not live and accrued == account.accrued_micro and reserved == account.reserved_micro and not account.buckets:
+    if not live and accrued == accrued_before and reserved == reserved_before and not buckets:
         return account
     return Account(
         account.profile,
@@ -35,7 +36,7 @@ def moved(account: Account, before: tuple[Line, ...], after: tuple[Line, ...], l
         reserved,
         account.live_sessions + live,
         account.entry_no,
-        _moved_buckets(account.buckets, before, after) if account.buckets else (),
+        _moved_buckets(buckets, before, after) if buckets else (),
         account.windows,
     )
 
@@ -92,8 +93,17 @@ def posted(account: Account, amount_micro: int, cause: str, ref: str, now: int) 
     balance = account.balance_micro + amount_micro
     number = account.entry_no + 1
     entry = Entry(account.profile.id, number, amount_micro, balance, cause, ref, now)
-    profile, _, accrued, reserved, live, _, buckets, windows = account
-    return Account(profile, balance, accrued, reserved, live, number, buckets, windows), (entry,)
+    after = Account(
+        account.profile,
+        balance,
+        account.accrued_micro,
+        account.reserved_micro,
+        account.live_sessions,
+        number,
+        account.buckets,
+        account.windows,
+    )
+    return after, (entry,)
 
 
 def ref_of(session: Session) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+
+from aaa.value import Value
 
 SECOND_US = 1_000_000
 
@@ -23,6 +24,8 @@ REPLACED = "replaced"  # why a session ended whose key was used again (S7)
 class State(StrEnum):
     """States of a session (SEMANTICS S5, S8)."""
 
+    __hash__ = str.__hash__  # an enumeration's own is a call of Python in every look-up
+
     HELD = "held"
     OPEN = "open"
     EXPIRED = "expired"
@@ -34,6 +37,8 @@ LIVE = frozenset({State.HELD, State.OPEN})
 
 class Reason(StrEnum):
     """Why something was refused; each protocol maps these to its own code."""
+
+    __hash__ = str.__hash__  # an enumeration's own is a call of Python in every look-up
 
     NO_CREDIT = "no_credit"
     UNKNOWN_ACCOUNT = "unknown_account"
@@ -58,7 +63,7 @@ class Reason(StrEnum):
     DRAINING = "draining"
 
 
-class ChargeKey(NamedTuple):
+class ChargeKey(Value, frozen=True):
     """What a line of a session charges for (S2, RFC 8506 8.42, 8.29, 8.28)."""
 
     service: str = "voice"  # voice | data | message | event
@@ -68,7 +73,7 @@ class ChargeKey(NamedTuple):
     direction: str = ""
 
 
-class Policy(NamedTuple):
+class Policy(Value, frozen=True):
     """
     How one client (NAS or peer) is to be granted units (S5, S6, S9), from configuration.
 
@@ -116,3 +121,7 @@ class Limits:
     spend_per_hour_micro: int | None = None
     spend_per_day_micro: int | None = None
     calls_per_second: int | None = None
+
+
+NO_LIMITS = Limits()
+"""What most accounts have: this very object, so that nothing has to be asked of it."""

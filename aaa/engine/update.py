@@ -7,6 +7,8 @@ renewal (S6), or a transfer to another destination (S14).
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.begin import beyond, deadline_of, denial, first_reason, line_head
 from aaa.engine.changes import NOTHING, Accounts, Changes, Decision, EarlyStart, Notice
@@ -47,7 +49,7 @@ def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tar
     lines, told, notices = _updated(
         account, session, command.lines, command.policy, tariffs, command.event_us or now, 0, now
     )
-    if not any(isinstance(line, LineGrant) for line in told):
+    if not any([isinstance(line, LineGrant) for line in told]):
         return NOTHING, denial(account, first_reason(told), session.head.id)
     state = State.OPEN if command.early_start_us or any(line.used for line in lines) else session.state
     return _granted(accounts, session, lines, told, command, state, notices, now)
@@ -73,20 +75,20 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
     is_numbered = command.identity.order is not None
     requests = command.lines
     refused: Told = ()
-    if session.cause and any(request.wants_quota for request in requests):
+    if session.cause and any([request.wants_quota for request in requests]):
         if not is_numbered:
             return NOTHING, denial(account, Reason.NOT_ALLOWED, session.head.id)
         # What such a client used since its last report is told only once: take it, but grant nothing more.
         refused = tuple(LineDenial(request.key, Reason.NOT_ALLOWED) for request in requests if request.wants_quota)
-        requests = tuple(request._replace(wants_quota=False) for request in requests)
+        requests = tuple(replace(request, wants_quota=False) for request in requests)
     lines, told, notices = _updated(
         account, session, requests, session.head.policy, tariffs, event_us, answered_us, now
     )
     told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
-    if told and (is_numbered or any(isinstance(line, LineGrant) for line in told)):
+    if told and (is_numbered or any([isinstance(line, LineGrant) for line in told])):
         if answered_us != session.answered_us or started_us != session.started_us:
-            session = session._replace(answered_us=answered_us, started_us=started_us)
+            session = replace(session, answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
     after = session.heard_of(State.OPEN, deadline_us, lines, started_us, answered_us)
@@ -98,7 +100,7 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         return changes, denial(moved_account, first_reason(told), session.head.id)
     done = ack(moved_account, after, Outcome.DONE)
     if is_numbered:  # its usage counts from the last report, so a repeat must be known
-        changes = changes._replace(session=remembered(after, command.identity, done))
+        changes = replace(changes, session=remembered(after, command.identity, done))
     return changes, done
 
 
@@ -119,7 +121,7 @@ def replaced(lines: tuple[Line, ...], old: Line, new: Line) -> tuple[Line, ...]:
 def with_aliases(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[Session, tuple[str, ...]]:
     """The session known by these names as well, and those that are new."""
     known, added = _names(session, key, aliases)
-    return (session._replace(aliases=known), added) if added else (session, ())
+    return (replace(session, aliases=known), added) if added else (session, ())
 
 
 def _names(session: Session, key: str, aliases: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -159,16 +161,20 @@ def _updated(
 ) -> tuple[tuple[Line, ...], Told, tuple[Notice, ...]]:
     """Report and refill the lines of a request, in its order, each on what the ones before left (S2)."""
     lines = session.lines
+    if len(lines) == 1 == len(requests) and not account.buckets:
+        head = lines[0].head
+        if head.key == requests[0].key and not has_periods(head):
+            return _updated_line(account, lines[0], requests[0], policy, event_us, answered_us, now)
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()
     for request in placed(lines, requests, event_us, now):
         line = line_of(lines, request)
         if line is None:
-            head = line_head(account, request, tariffs, now)
-            if isinstance(head, Reason):
-                told.append(LineDenial(request.key, head))
+            found = line_head(account, request, tariffs, now)
+            if isinstance(found, Reason):
+                told.append(LineDenial(request.key, found))
                 continue
-            line = opened_in(head, request.at_us or now) if has_periods(head) else opened(head)
+            line = opened_in(found, request.at_us or now) if has_periods(found) else opened(found)
             lines = (*lines, line)
         fresh = line
         if request.usage is not None:
@@ -184,12 +190,32 @@ def _updated(
             told.append(line_told)
         lines = replaced(lines, line, fresh)
         if request.wants_quota and isinstance(line_told, LineGrant):
-            switch_us = change_us(fresh, policy, now)
+            switch_us = change_us(fresh, policy, now) if policy.tells_validity else 0
             if switch_us:
                 left = moved(account, session.lines, lines)
                 lines, after = beyond(left, lines, fresh, request, policy, switch_us, now)
                 told[-1:] = joined(line_told, after, switch_us, now)
     return lines, tuple(told), notices
+
+
+def _updated_line(
+    account: Account, line: Line, request: LineRequest, policy: Policy, event_us: int, answered_us: int, now: int
+) -> tuple[tuple[Line, ...], Told, tuple[Notice, ...]]:
+    """The same for what most sessions are: one line, on money, in one price period."""
+    fresh = line
+    notices: tuple[Notice, ...] = ()
+    usage = request.usage
+    if usage is not None:
+        report = reported(line, usage, event_us, answered_us, now)
+        fresh, notices = report.line, report.notices
+        if isinstance(usage, Delta):
+            fresh = released(fresh, ())
+    if not request.wants_quota:
+        return (fresh,), (), notices
+    bound = 0 if usage is not None else _used_bound(fresh, now)
+    freed_micro = line.reserved_micro - fresh.reserved_micro
+    fresh, told = refill(account, fresh, request, policy, max(1, account.live_sessions), bound, now, freed_micro)
+    return (fresh,), (told,), notices
 
 
 def _used_bound(line: Line, now: int) -> int:
@@ -285,10 +311,11 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
     account, after = corrected.account, corrected.session
     if is_radius:
         account = moved(account, (), (), live=1)
-        after = after._replace(
+        after = replace(
+            after,
             state=State.OPEN,
             lines=tuple(
-                released(line, account.buckets)._replace(is_final=False) for line in after.lines
+                replace(released(line, account.buckets), is_final=False) for line in after.lines
             ),  # the hold is gone
             assumed=False,
             ended_us=0,
@@ -306,7 +333,7 @@ def _late(accounts: Accounts, session: Session, command: Update, tariffs: Tariff
     )
     if not is_radius:
         late = ack(account, after, Outcome.UNKNOWN)
-        return changes._replace(session=remembered(after, command.identity, late)), late
+        return replace(changes, session=remembered(after, command.identity, late)), late
     if any(request.wants_quota for request in command.lines):
         return _late_refill(changes, command, tariffs, now)
     return changes, ack(account, after, Outcome.DONE)
@@ -316,10 +343,10 @@ def _late_refill(changes: Changes, command: Update, tariffs: Tariffs, now: int) 
     """Grant more to a session that lives again; a denial still keeps the correction."""
     if changes.session is None:
         raise InvariantBroken("a correction without its session")
-    requests = tuple(request._replace(usage=None) for request in command.lines)
-    grown, answer = update(changes.accounts, changes.session, command._replace(lines=requests), tariffs, now)
+    requests = tuple(replace(request, usage=None) for request in command.lines)
+    grown, answer = update(changes.accounts, changes.session, replace(command, lines=requests), tariffs, now)
     if grown.session is None:
         return changes, answer
-    return grown._replace(
-        entries=changes.entries, units=changes.units, settles=True, notices=changes.notices + grown.notices
+    return replace(
+        grown, entries=changes.entries, units=changes.units, settles=True, notices=changes.notices + grown.notices
     ), answer

@@ -11,8 +11,10 @@ window that was charged: a refund makes no room in a later one.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.model import Account, Window
-from aaa.engine.terms import SECOND_US, Reason
+from aaa.engine.terms import NO_LIMITS, SECOND_US, Reason
 
 HOUR = "hour"
 DAY = "day"
@@ -34,7 +36,10 @@ def room_micro(account: Account, now: int) -> int | None:
 
 def spendable_micro(account: Account, now: int) -> int | None:
     """What a new grant may hold: the credit (S1) and the windows; None when neither is limited."""
-    available, room = account.available_micro, room_micro(account, now)
+    available = account.available_micro
+    if account.profile.limits is NO_LIMITS:
+        return available
+    room = room_micro(account, now)
     if room is None or available is None:
         return available if room is None else room
     return min(available, room)
@@ -71,6 +76,8 @@ def spent(account: Account, amount_micro: int, now: int, charged_us: int = 0) ->
     Money: none posted; the windows follow what the caller posts.
     """
     limits = account.profile.limits
+    if limits is NO_LIMITS:
+        return account
     for kind, most in ((HOUR, limits.spend_per_hour_micro), (DAY, limits.spend_per_day_micro)):
         if most is None or amount_micro == 0:
             continue
@@ -91,6 +98,6 @@ def _current(account: Account, kind: str, now: int) -> Window:
 
 def _with(account: Account, kind: str, amount: int, now: int) -> Account:
     window = _current(account, kind, now)
-    grown = window._replace(amount=max(0, window.amount + amount))
+    grown = replace(window, amount=max(0, window.amount + amount))
     others = tuple(other for other in account.windows if other.kind != kind)
-    return account._replace(windows=(*others, grown))
+    return replace(account, windows=(*others, grown))

@@ -11,6 +11,8 @@ import json
 from collections import Counter
 from collections.abc import Callable, Container, Iterator
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant, Outcome
 from aaa.engine.changes import NOTHING, Changes, Decision, EarlyStart
 from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Update
@@ -24,6 +26,7 @@ from aaa.store.names import NameFilter
 from aaa.store.port import Loaded, Wanted
 
 Reply = Callable[[Answer], None]
+_FOREIGN = Denial(Reason.FOREIGN_SESSION)
 
 
 class Request:
@@ -147,55 +150,64 @@ class Desk:
 
     def decide(self, request: Request) -> bool:
         """Decide a request on cached state and stage it; False when something must be loaded first."""
-        command = request.command
-        cache = self.cache
-        names = names_of(command)
-        session = cache.find(names)
-        account_id = request.account_id
-        is_supposed = False
+        names = names_of(request.command)
+        session = self.cache.find(names)
         if session is None:
-            if not request.is_loaded and not self._is_new(names):
-                is_supposed = self._may_be_new(request, names)
-                if not is_supposed:
-                    return False
-        elif session.aliases and is_other_call(session, names):
-            if not request.is_loaded:
-                self.expect(names)
+            return self._decide_without(request, names)
+        if session.aliases and is_other_call(session, names):
+            return self._decide_without(request, names) if request.is_loaded else self._must_load(names)
+        account_id = session.head.account_id
+        cached = self.cache.accounts.get(account_id)
+        if cached is None and not request.is_loaded:
+            return self._must_load(names)
+        if request.account_id is not None and request.account_id != account_id:
+            decision: Decision = (NOTHING, _FOREIGN)
+        else:
+            accounts = () if cached is None else (cached.account,)
+            decision = decide(accounts, session, request.command, self.tariffs, request.now, self._number)
+        self._stage(request, account_id if cached is not None else NOBODY, *decision)
+        return True
+
+    def _decide_without(self, request: Request, names: tuple[str, ...]) -> bool:
+        """Decide a request whose session is not known here."""
+        command, account_id = request.command, request.account_id
+        is_supposed = False
+        if not request.is_loaded and not self._is_new(names):
+            is_supposed = self._may_be_new(request, names)
+            if not is_supposed:
                 return False
-            session = None
-        if session is not None:
-            account_id = session.head.account_id
-        elif isinstance(command, Begin):
+        if isinstance(command, Begin):
             if command.emergency and account_id is None:
                 account_id = self.emergency_id
             elif self.is_draining and not command.emergency:
-                self._stage(request, account_id, NOTHING, Denial(Reason.DRAINING))
+                self._stage(request, NOBODY if account_id is None else account_id, NOTHING, Denial(Reason.DRAINING))
                 if is_supposed and account_id is not None:
                     self.batch[account_id].absent += names
                 return True
             command = self._with_early_start(request, command)
         cached = None
         if account_id is not None:
-            cached = cache.accounts.get(account_id)
+            cached = self.cache.accounts.get(account_id)
             if cached is None and not request.is_loaded:
-                self.expect(names)
-                return False
+                return self._must_load(names)
+        number = account_id if account_id is not None and cached is not None else NOBODY
         if isinstance(command, Adjust):
             moved = self._moved_before(request, command, account_id)
             if moved is not None:
-                self._stage(request, account_id, NOTHING, moved)
+                self._stage(request, NOBODY if account_id is None else account_id, NOTHING, moved)
                 return True
-        if session is not None and request.account_id is not None and request.account_id != account_id:
-            decision: Decision = (NOTHING, Denial(Reason.FOREIGN_SESSION))
-        else:
-            accounts = () if cached is None else (cached.account,)
-            decision = decide(accounts, session, command, self.tariffs, request.now, self._number)
-        self._stage(request, account_id if cached is not None else None, *decision)
+        accounts = () if cached is None else (cached.account,)
+        changes, answer = decide(accounts, None, command, self.tariffs, request.now, self._number)
+        self._stage(request, number, changes, answer)
         if is_supposed and account_id is not None:
             self.batch[account_id].absent += names
-        if isinstance(command, Adjust) and decision[0].entries:
-            self._note_movement(request, command, decision[0].entries[0].account_id)
+        if isinstance(command, Adjust) and changes.entries:
+            self._note_movement(request, command, changes.entries[0].account_id)
         return True
+
+    def _must_load(self, names: tuple[str, ...]) -> bool:
+        self.expect(names)
+        return False
 
     def expect(self, names: tuple[str, ...]) -> None:
         """A request waits to be loaded: what comes behind it under its names has to wait too."""
@@ -223,9 +235,8 @@ class Desk:
             return False
         return not any(name in self._early or name[0] == "#" for name in names)
 
-    def _stage(self, request: Request, account_id: int | None, changes: Changes, answer: Answer) -> None:
-        """Apply what a decision moves to the cache and to the stage of its account."""
-        number = account_id if account_id is not None else NOBODY
+    def _stage(self, request: Request, number: int, changes: Changes, answer: Answer) -> None:
+        """Apply what a decision moves to the cache and to the stage of its account, `NOBODY` for none."""
         stage = self.batch.get(number)
         if stage is None:
             stage = self.batch[number] = Stage(number)
@@ -233,10 +244,9 @@ class Desk:
         stage.requests.append(request)
         if changes is NOTHING:
             return
-        accounts, session, is_new, entries, units, settles, new_aliases, early_start, unrated, notices = changes
         if self.keeps_before:
             self._keep_before(stage, changes)
-        for account in accounts:
+        for account in changes.accounts:
             cached = self.cache.accounts[account.profile.id]
             stage.account = account
             if account is not cached.account:
@@ -246,25 +256,26 @@ class Desk:
                 if account.windows is not cached.account.windows:
                     stage.rarely().windows = account
                 cached.account = account
+        session = changes.session
         if session is not None:
             self.cache.put_session(session)
-            stage.put_session(session, is_new)
-            if is_new:
+            stage.put_session(session, changes.is_new)
+            if changes.is_new:
                 self._number = next(self._numbers)
-            if settles:
+            if changes.settles:
                 stage.settled[session.head.id] = session
-            for alias in new_aliases:
+            for alias in changes.new_aliases:
                 stage.rarely().aliases.append((alias, session.head.id))
-        if entries:
-            stage.entries.extend(entries)
-        if units:
-            stage.rarely().units.extend(units)
-        if early_start is not None:
-            self._note_start(stage, early_start)
-        if unrated is not None:
-            stage.rarely().unrated.append((self._number, unrated))
+        if changes.entries:
+            stage.entries.extend(changes.entries)
+        if changes.units:
+            stage.rarely().units.extend(changes.units)
+        if changes.early_start is not None:
+            self._note_start(stage, changes.early_start)
+        if changes.unrated is not None:
+            stage.rarely().unrated.append((self._number, changes.unrated))
             self._number = next(self._numbers)
-        for notice in notices:
+        for notice in changes.notices:
             self._counters[notice.kind, notice.cause] += notice.amount
 
     def _keep_before(self, stage: Stage, changes: Changes) -> None:
@@ -292,7 +303,7 @@ class Desk:
                 if known is not None and known[1] > request.now:
                     started_us = known[0]
                     break
-        return command._replace(early_start_us=started_us) if started_us else command
+        return replace(command, early_start_us=started_us) if started_us else command
 
     def _moved_before(self, request: Request, command: Adjust, account_id: int | None) -> Answer | None:
         """The answer if money was moved with this key before, here or in the store (S13)."""

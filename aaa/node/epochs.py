@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aaa.errors import StoreUnavailable
 from aaa.store.batch import NOBODY, Batch, Stage
 
@@ -98,7 +100,7 @@ class Epochs:
         cache = self._node.cache
         for session in list(cache.sessions.values()):
             if session.head.key.startswith(prefix) and session.deadline_us > now:
-                cache.put_session(session._replace(deadline_us=now))
+                cache.put_session(replace(session, deadline_us=now))
 
     def _stage(self) -> Stage:
         return self._node.desk.batch.setdefault(NOBODY, Stage(NOBODY))

@@ -74,7 +74,7 @@ class ChargingNode:
         self.tally = Tally()
         self.is_store_up = True
         self.store_ahead_us = 0  # how far the store's clock is ahead of ours
-        self._clock = clock
+        self._clock = self.now_us = clock  # the same under its name in the port
         self.on_error = on_error
         self.numbers: Iterator[int] = count((number << SESSION_BITS) + 1)
         self._order: Iterator[int] = count()
@@ -107,33 +107,29 @@ class ChargingNode:
         """Requests that wait for the store: to be loaded, or in the batch that gathers."""
         return len(self._waiting) + sum(len(stage.requests) for stage in self.desk.batch.values())
 
-    def now_us(self) -> int:
-        """The node's clock."""
-        return self._clock()
-
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""
         request = Request(command, account_id, reply, self._clock(), next(self._order))
         if self.outage is not None and self.outage.knows(names_of(command)):
             self.refuse(request)  # its session is in the journal, where its reports wait for their turn
-        else:
-            self._decide(request)
+            return
+        try:
+            if not self.desk.decide(request):
+                self._waiting.append(request)
+        except Exception as error:
+            self._broken(request, error)
 
     def submit_again(self, command: Command, account_id: int, now: int, reply: Reply) -> None:
         """Take a command of an outage, to be decided as of its original instant."""
         request = Request(command, account_id, reply, now, next(self._order))
         request.arrived_us = self._clock()
         request.is_replayed = True
-        self._decide(request)
-        self.flush()
-
-    def _decide(self, request: Request) -> None:
-        """Decide on cached state, or let it wait for what must be loaded."""
         try:
             if not self.desk.decide(request):
                 self._waiting.append(request)
         except Exception as error:
             self._broken(request, error)
+        self.flush()
 
     def survive(self, outage: Outage) -> None:
         """Answer by a journal what the store cannot take; from now on it is known what a lost batch began from."""
@@ -263,7 +259,9 @@ class ChargingNode:
         """A request whose decision raised is refused; what else is staged on its account is decided again."""
         self.on_error(error)
         session = self.cache.find(names_of(request.command))
-        numbers = {number for number in (request.account_id, session and session.head.account_id) if number is not None}
+        numbers = set() if request.account_id is None else {request.account_id}
+        if session is not None:
+            numbers.add(session.head.account_id)
         for stage in [stage for stage in self.desk.batch.values() if request in stage.requests]:
             stage.requests.remove(request)
             numbers.add(stage.account_id)

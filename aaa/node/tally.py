@@ -75,7 +75,7 @@ class Tally:
                 counters["grants", service_of(command), outcome] += 1
             elif (
                 isinstance(answer, Denial)
-                and isinstance(command, Begin | Update | Event)
+                and isinstance(command, (Begin, Update, Event))
                 and answer.reason not in _UNTOLD
             ):
                 self.refused(command, answer, now)
@@ -127,7 +127,7 @@ def outcomes(counters: Mapping[tuple[str, ...], int]) -> dict[str, int]:
 
 def service_of(command: Command) -> str:
     """The service a command asks for: that of its first line."""
-    lines = command.lines if isinstance(command, Begin | Update | Event) else ()
+    lines = command.lines if isinstance(command, (Begin, Update, Event)) else ()
     return lines[0].key.service if lines else "voice"
 
 

@@ -47,7 +47,10 @@ def parse_instant(value: Any) -> int:
             raise ValueError(f'{value!r} is no time: expected such as "2027-01-01T00:00:00Z"') from None
     if not isinstance(value, datetime) or value.tzinfo is None:
         raise ValueError(f'{value} has no time zone: expected such as "2027-01-01T00:00:00Z"')
-    since = value.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    try:
+        since = value.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)
+    except OverflowError:
+        raise ValueError(f"{value} is beyond what can be reckoned with") from None
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant
 from aaa.engine.commands import Action, Event, Identity
 from aaa.engine.ports import Subscriber
@@ -154,9 +156,9 @@ class AccessFlow:
             asked_as = Identity(f"g{ticket.grant}")
         command = access.begin(ask, nas, keys, asked_as, subscriber.value if subscriber else "")
         if nas.refill == "interim":
-            command = command._replace(policy=self._service.limits.policy(nas))
+            command = replace(command, policy=self._service.limits.policy(nas))
         if is_emergency:
-            command = command._replace(emergency=True)
+            command = replace(command, emergency=True)
         account_id = subscriber.account_id if subscriber else None
         node.submit(command, account_id, partial(self._answered, request, ask, verdict.body, subscriber))
 

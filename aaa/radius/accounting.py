@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Answer, Denial, Grant
 from aaa.engine.commands import Begin, End, Update
 from aaa.engine.ports import Subscriber
@@ -109,12 +111,12 @@ class AccountingFlow:
                 return
             if answer.reason is Reason.FOREIGN_SESSION and command is not None and command.orphan is not None:
                 # The session is there and somebody else pays for it: the report counts, not the name in it.
-                again = command._replace(orphan=None)
+                again = replace(command, orphan=None)
                 self._service.node.submit(again, None, partial(self._answered, request, again))
                 self._service.flush_later()
                 return
         self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")
-        if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, Grant | Denial):
+        if request.nas.coa is not None and isinstance(command, Update) and isinstance(answer, (Grant, Denial)):
             self._service.limits.after_report(request, command, answer)
 
     def _restarted(self, request: Request, is_durable: bool) -> None:

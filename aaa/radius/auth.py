@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from hmac import compare_digest
-from typing import NamedTuple
 
 from aaa.engine.ports import Subscriber
 from aaa.errors import ConfigError
@@ -24,6 +24,7 @@ from aaa.radius.guesses import Guesses
 from aaa.radius.nonces import Freshness, Nonces
 from aaa.radius.packet import Packet, Secret, attribute, chap_response, reveal_password
 from aaa.radius.passwords import HashPool, is_slow, kind_of, matches, nobody
+from aaa.value import Value
 
 OPENED_MAX = 65_536
 CHAP_LENGTH = 17  # identifier and 16 octets, RFC 2865 5.3
@@ -38,7 +39,7 @@ class Outcome(Enum):
     OVERLOADED = "overloaded"
 
 
-class Verdict(NamedTuple):
+class Verdict(Value, frozen=True):
     """
     The outcome, why, what goes into the answer for it, and the secret to sign that answer with (None:
     the one the request was checked with).
@@ -111,23 +112,27 @@ class Authenticator:
         if self.guesses.are_any and self.guesses.are_cooling(_who(nas, attributes), now_us):
             done(rejected("guessing"))
             return
-
-        def counted(verdict: Verdict) -> None:
-            if verdict.outcome is Outcome.REJECTED:
-                who = _who(nas, attributes)
-                self.guesses.failed(who, now_us)
-                self.tell_failure(who)
-            elif verdict.outcome is Outcome.ACCEPTED and self.guesses.are_any:
-                self.guesses.succeeded(_who(nas, attributes))
-            done(verdict)
-
         if a.USER_PASSWORD in attributes:
             secrets = (secret,) if packet.signature_at else nas.secrets
-            self._verify_password(secrets, packet, subscriber, now_us, counted)
+            verdict = self._password(
+                secrets, packet, subscriber, now_us, partial(self._count, nas, attributes, now_us, done)
+            )
         elif a.CHAP_PASSWORD in attributes:
-            counted(self._chap(packet, subscriber))
+            verdict = self._chap(packet, subscriber)
         else:
-            counted(self._digest(nas, packet, subscriber, now_us))
+            verdict = self._digest(nas, packet, subscriber, now_us)
+        if verdict is not None:
+            self._count(nas, attributes, now_us, done, verdict)
+
+    def _count(self, nas: Nas, attributes: a.Attributes, now_us: int, done: Done, verdict: Verdict) -> None:
+        """Remember a wrong guess, forget the wrong ones before a right one, and go on."""
+        if verdict.outcome is Outcome.REJECTED:
+            who = _who(nas, attributes)
+            self.guesses.failed(who, now_us)
+            self.tell_failure(who)
+        elif verdict.outcome is Outcome.ACCEPTED and self.guesses.are_any:
+            self.guesses.succeeded(_who(nas, attributes))
+        done(verdict)
 
     def challenge(self, nas: Nas, attributes: a.Attributes, digest: Digest, now_us: int, is_stale: bool) -> Verdict:
         """Write a digest challenge: the answer to a request for a nonce, or to an old one (RFC 5090 2.1.5, 2.2.2)."""
@@ -141,26 +146,27 @@ class Authenticator:
 
     # -- passwords --------------------------------------------------------------------------------
 
-    def _verify_password(
+    def _password(
         self, secrets: tuple[Secret, ...], packet: Packet, subscriber: Subscriber | None, now_us: int, done: Done
-    ) -> None:
-        """PAP (RFC 2865 5.2), under every secret of the client when nothing says which one it used."""
+    ) -> Verdict | None:
+        """
+        PAP (RFC 2865 5.2), under every secret of the client when nothing says which one it used.
+
+        None: it takes long, and `done` will be called with the verdict.
+        """
         hidden = packet.attributes[a.USER_PASSWORD]
         if isinstance(hidden, list):
-            done(rejected("two_proofs"))
-            return
+            return rejected("two_proofs")
         tries = [(secret, reveal_password(hidden, secret.raw, packet.authenticator)) for secret in secrets]
-        credential = subscriber.credential if subscriber else {}
-        stored = str(credential.get("hash", "")) if subscriber else nobody(self._slow_kind)
-        if is_slow(stored):
+        stored = str(subscriber.credential.get("hash", "")) if subscriber else nobody(self._slow_kind)
+        if stored and is_slow(stored):
             self._slow_kind = kind_of(stored)
             self._verify_slowly(tries, stored, subscriber is not None, now_us, done)
-            return
+            return None
         for secret, password in tries:
             if password is not None and subscriber and self._is_password(subscriber, password, stored):
-                done(Verdict(Outcome.ACCEPTED, secret=secret))
-                return
-        done(rejected("password"))
+                return Verdict(Outcome.ACCEPTED, secret=secret)
+        return rejected("password")
 
     def _verify_slowly(
         self, tries: list[tuple[Secret, bytes | None]], stored: str, is_known: bool, now_us: int, done: Done

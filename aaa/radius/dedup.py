@@ -25,7 +25,9 @@ class Seen(Enum):
     CONFLICT = "conflict"
 
 
-class _Entry:
+class Entry:
+    """One request, with its answer once it has one."""
+
     __slots__ = ("answer", "authenticator", "digest")
 
     def __init__(self, authenticator: bytes, digest: int) -> None:
@@ -46,24 +48,24 @@ class Dedup:
     def __init__(self, period_us: int = PERIOD_US, entries_max: int = ENTRIES_MAX) -> None:
         self._period_us = period_us
         self._entries_max = entries_max
-        self._young: dict[Hashable, _Entry] = {}
-        self._old: dict[Hashable, _Entry] = {}
+        self._young: dict[Hashable, Entry] = {}
+        self._old: dict[Hashable, Entry] = {}
         self._rotates_us = 0
         self.evictions = 0
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
-    def see(self, key: Hashable, authenticator: bytes, data: bytes, now_us: int) -> tuple[Seen, bytes | None]:
+    def see(self, key: Hashable, authenticator: bytes, data: bytes, now_us: int) -> tuple[Seen, Entry]:
         """
-        Say what a request is and remember it if it is new.
+        Say what a request is and remember it if it is new; its answer, when it is made, is put into its entry.
 
         Args:
             key: Source, socket and Identifier.
             data: The whole packet; one with the authenticator of another but other bytes is a conflict.
 
         Returns:
-            The state, with the answer when there is one.
+            The state, with the entry of the request that was asked about or, on a conflict, that it conflicts with.
         """
         if now_us >= self._rotates_us or len(self._young) >= self._entries_max:
             self._rotate(now_us)
@@ -71,24 +73,15 @@ class Dedup:
         digest = hash(data)
         if entry is not None and entry.authenticator == authenticator:
             if entry.digest != digest:
-                return Seen.CONFLICT, None
-            if entry.answer is None:
-                return Seen.IN_PROGRESS, None
-            return Seen.ANSWERED, entry.answer
-        self._young[key] = _Entry(authenticator, digest)
-        return Seen.NEW, None
+                return Seen.CONFLICT, entry
+            return Seen.IN_PROGRESS if entry.answer is None else Seen.ANSWERED, entry
+        entry = self._young[key] = Entry(authenticator, digest)
+        return Seen.NEW, entry
 
-    def answered(self, key: Hashable, authenticator: bytes, answer: bytes) -> None:
-        """Keep the answer of a request for its repeats; another request in its place keeps its own."""
-        entry = self._young.get(key) or self._old.get(key)
-        if entry is not None and entry.authenticator == authenticator:
-            entry.answer = answer
-
-    def forget(self, key: Hashable, authenticator: bytes) -> None:
+    def forget(self, key: Hashable, entry: Entry) -> None:
         """Forget a request that ended without an answer: its repeat is to be tried again."""
         for generation in (self._young, self._old):
-            entry = generation.get(key)
-            if entry is not None and entry.authenticator == authenticator:
+            if generation.get(key) is entry:
                 del generation[key]
 
     def _rotate(self, now_us: int) -> None:

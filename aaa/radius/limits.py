@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Answer, Denial, Grant, LineGrant
 from aaa.engine.commands import Update
 from aaa.engine.model import Session
@@ -56,7 +58,7 @@ class Limits:
         """The policy for a new session: whole while the NAS has not shown that it can be refilled."""
         if nas.refill != "interim" or nas.name in self._proven:
             return nas.policy
-        return nas.policy._replace(quantum="whole")
+        return replace(nas.policy, quantum="whole")
 
     def after_report(self, request: Request, report: Update, answer: Grant | Denial) -> None:
         """Tell the NAS what an Interim-Update led to: more, the same, or the end."""

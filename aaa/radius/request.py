@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from aaa.radius import attributes as a
+from aaa.radius.dedup import Entry
 from aaa.radius.identity import candidates
 from aaa.radius.packet import Packet, Secret
 
@@ -19,17 +20,26 @@ if TYPE_CHECKING:
 class Request:
     """A checked packet, who sent it, and where its answer goes."""
 
-    __slots__ = ("_identities", "address", "key", "nas", "now_us", "packet", "port", "secret")
+    __slots__ = ("_identities", "address", "entry", "key", "nas", "now_us", "packet", "port", "secret")
 
     def __init__(
-        self, packet: Packet, nas: Nas, secret: Secret, address: tuple[Any, ...], port: Port, key: Hashable, now_us: int
+        self,
+        packet: Packet,
+        nas: Nas,
+        secret: Secret,
+        address: tuple[Any, ...],
+        port: Port,
+        key: Hashable,
+        entry: Entry,
+        now_us: int,
     ) -> None:
         self.packet = packet
         self.nas = nas
         self.secret = secret
         self.address = address
         self.port = port
-        self.key = key
+        self.key = key  # what its repeats are known by, and what is remembered of it
+        self.entry = entry
         self.now_us = now_us
         self._identities: list[tuple[str, str]] | None = None
 

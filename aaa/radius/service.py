@@ -21,6 +21,7 @@ from aaa.radius import attributes as a
 from aaa.radius import checks, packet
 from aaa.radius.access import AccessFlow
 from aaa.radius.accounting import AccountingFlow
+from aaa.radius.attributes import PROXY_STATE
 from aaa.radius.auth import Authenticator
 from aaa.radius.checks import Learned, Refused
 from aaa.radius.clients import Clients, Nas
@@ -107,19 +108,16 @@ class RadiusService:
     def receive(self, data: bytes, address: Address, port: Port, now_us: int) -> Request | None:
         """Return the request in a datagram if it is sound, from a known client, and not a repeat."""
         try:
-            return self._receive(data, address, port, now_us)
+            nas = self.clients.find(address[0])
+            if nas is None:
+                self.counters["dropped", "", "unknown_nas"] += 1
+                self.on_drop("unknown_nas", "", address[0])
+                return None
+            return self.receive_of(nas, data, address, port, now_us)[0]
         except Exception as error:
             self.counters["dropped", "", "internal_error"] += 1
             self._on_error(error)
             return None
-
-    def _receive(self, data: bytes, address: Address, port: Port, now_us: int) -> Request | None:
-        nas = self.clients.find(address[0])
-        if nas is None:
-            self.counters["dropped", "", "unknown_nas"] += 1
-            self.on_drop("unknown_nas", "", address[0])
-            return None
-        return self.receive_of(nas, data, address, port, now_us)[0]
 
     def receive_of(
         self, nas: Nas, data: bytes, address: Address, port: Port, now_us: int
@@ -137,14 +135,14 @@ class RadiusService:
             self.on_drop(error.reason, nas.name, address[0])
             return None, error.reason
         key = (address, port.number, read.ident)
-        seen, answer = self.dedup.see(key, read.authenticator, read.data, now_us)
+        seen, entry = self.dedup.see(key, read.authenticator, read.data, now_us)
         if seen is not Seen.NEW:
             self.counters["duplicates", nas.name, seen.value] += 1
-            if answer is not None:
-                port.send(answer, address)
+            if seen is Seen.ANSWERED and entry.answer is not None:
+                port.send(entry.answer, address)
             return None, ""
         self.last_seen[nas.name] = now_us
-        request = Request(read, nas, secret, address, port, key, now_us)
+        request = Request(read, nas, secret, address, port, key, entry, now_us)
         if self.traces:
             self.traces.request(request)
         return request, ""
@@ -182,13 +180,15 @@ class RadiusService:
         """Sign and send an answer, and keep it for repeats; one that would be too long is not sent."""
         nas = request.nas
         is_signed = code != ACCOUNTING_RESPONSE and nas.profile.signs_answers
-        body += packet.proxy_states(request.packet.attributes)
+        asked = request.packet
+        if PROXY_STATE in asked.attributes:
+            body += packet.proxy_states(asked.attributes)
         try:
-            data = packet.answer(code, request.packet, body, request.secret, is_signed)
+            data = packet.answer(code, asked, body, request.secret, is_signed)
         except TooLong:
             self.drop(request, "answer_too_long")
             return
-        self.dedup.answered(request.key, request.packet.authenticator, data)
+        request.entry.answer = data
         request.port.send(data, request.address)
         self.counters["responses", nas.name, _CODES[code], result] += 1
         self.durations[code, result].observe((self.node.now_us() - request.now_us) / 1e6)
@@ -197,7 +197,7 @@ class RadiusService:
 
     def drop(self, request: Request, reason: str) -> None:
         """End a request without an answer; its repeat will be tried again."""
-        self.dedup.forget(request.key, request.packet.authenticator)
+        self.dedup.forget(request.key, request.entry)
         self.counters["dropped", request.nas.name, reason] += 1
         self.on_drop(reason, request.nas.name, request.address[0])
 

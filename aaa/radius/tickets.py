@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from hmac import compare_digest
-from typing import NamedTuple
 
 from aaa.keys import Keys
+from aaa.value import Value
 
 _MAC_LENGTH = 12
 
 
-class Ticket(NamedTuple):
+class Ticket(Value, frozen=True):
     """A session, and for State the number of its grant."""
 
     session_id: int

@@ -106,7 +106,7 @@ def _carry_over(path: str, incoming: str) -> list[str]:
     with contextlib.suppress(sqlite3.Error), _open(f"file:{incoming}") as target:
         target.execute("ATTACH DATABASE ? AS replaced", (path,))
         for table in _CARRIED:
-            count = target.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM replaced.{table}").rowcount  # noqa: S608
+            count = target.execute(f"INSERT OR REPLACE INTO {table} SELECT * FROM replaced.{table}").rowcount  # noqa: S608
             if count > 0:
                 carried.append(f"{count} rows of {table}")
         target.commit()

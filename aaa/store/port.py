@@ -9,7 +9,7 @@ before it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 
@@ -18,9 +18,10 @@ from aaa.engine.ports import Subscriber, Tariffs
 from aaa.store.batch import Batch
 from aaa.store.names import NameFilter
 from aaa.store.outbox import Consumer
+from aaa.value import Value
 
 
-class Wanted(NamedTuple):
+class Wanted(Value, frozen=True):
     """
     What one request needs: the session one of these names stands for, an account, a movement of money.
 
@@ -34,7 +35,7 @@ class Wanted(NamedTuple):
     is_cached: bool = False
 
 
-class Loaded(NamedTuple):
+class Loaded(Value, frozen=True):
     """What there is of it, all read in one snapshot; no account when it is cached and has not moved."""
 
     session: Session | None = None
@@ -44,7 +45,7 @@ class Loaded(NamedTuple):
     movement: tuple[str, str] | None = None
 
 
-class Committed(NamedTuple):
+class Committed(Value, frozen=True):
     """
     A batch is durable but for these accounts, of which nothing was written.
 
@@ -54,7 +55,7 @@ class Committed(NamedTuple):
     losers: frozenset[int] = frozenset()
 
 
-class Failed(NamedTuple):
+class Failed(Value, frozen=True):
     """
     A batch was not written; with `is_unknown` perhaps it was, and everything must be read again.
 
@@ -66,7 +67,7 @@ class Failed(NamedTuple):
     is_conflict: bool = False
 
 
-class Pulse(NamedTuple):
+class Pulse(Value, frozen=True):
     """
     What a node looks at every second: it differs when another node changed something that is cached.
 

@@ -142,8 +142,10 @@ class PostgresStore:
         """
 
         def walked(rows: list[Any]) -> list[int]:
-            self._walked = next(int(number) for is_due, number in rows if is_due == b"f")
-            return [int(number) for is_due, number in rows if is_due == b"t"]
+            found = [int(number) for is_due, number in rows if is_due == b"t"]
+            last = next(int(number) for is_due, number in rows if is_due == b"f")
+            self._walked = max(found) if len(found) == most else last
+            return found
 
         values = [str(now), str(most), str(self._walked), str(STRETCH)]
         self._aside.run("due", values, _told(done, walked))

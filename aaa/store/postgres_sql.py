@@ -178,7 +178,7 @@ LOCK = "SELECT id FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO K
 DUE = (
     "WITH l AS MATERIALIZED (SELECT id, deadline FROM session WHERE ended_at IS NULL AND id>$3::bigint "
     "ORDER BY ended_at, id LIMIT $4::bigint) "
-    "(SELECT true, id FROM l WHERE deadline<=$1::bigint LIMIT $2::bigint) UNION ALL "
+    "(SELECT true, id FROM l WHERE deadline<=$1::bigint ORDER BY id LIMIT $2::bigint) UNION ALL "
     "SELECT false, CASE WHEN count(*)<$4::bigint THEN 0 ELSE max(id) END FROM l"
 )
 LIVE = "SELECT count(*) FROM session WHERE ended_at IS NULL"

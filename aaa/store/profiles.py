@@ -10,7 +10,7 @@ from typing import Any
 
 from aaa.engine.model import Account, Profile, Window
 from aaa.engine.ports import Subscriber
-from aaa.engine.terms import Limits
+from aaa.engine.terms import NO_LIMITS, Limits
 from rating.funding import Bucket
 
 ACCOUNT_COLUMNS = (
@@ -28,6 +28,8 @@ SUBSCRIBER_SELECT = (
 def limits_from_json(text: str) -> Limits:
     """The `limits` column: an object with the fields of `Limits`, absent ones unlimited."""
     fields = json.loads(text)
+    if not fields:
+        return NO_LIMITS
     allowed = fields.get("allowed_classes")
     return Limits(
         max_sessions=fields.get("max_sessions"),

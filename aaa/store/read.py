@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, case, create_engine, event, func, select
@@ -20,7 +20,7 @@ from aaa.errors import StoreUnavailable
 from aaa.store import tables as db
 
 LIVE_STATES = (0, 1)
-IS_LIVE = db.session.c.state.in_(LIVE_STATES) & db.session.c.ended_at.is_(None)  # each database has an index for one
+IS_LIVE = db.session.c.ended_at.is_(None)
 PAGE_MAX = 10_000
 NUMBERS_PER_STATEMENT = 1_000
 Rows = Sequence[Any]
@@ -127,6 +127,13 @@ def entries_of(connection: Connection, account_id: int, ref: str) -> Rows:
     table = db.ledger_entry
     query = select(table).where(table.c.account_id == account_id, table.c.ref == ref).order_by(table.c.entry_no)
     return _page(connection, query, PAGE_MAX)
+
+
+def ends(connection: Connection, refs: Iterable[str]) -> dict[str, str]:
+    """How the sessions ended that ledger entries refer to, by their ids; those that were pruned are left out."""
+    numbers = {int(ref) for ref in refs if ref.isascii() and ref.isdigit() and len(ref) < 19}
+    query = select(db.cdr.c.id, db.cdr.c.cause).where(db.cdr.c.id.in_(numbers))
+    return {str(row.id): row.cause for row in connection.execute(query)} if numbers else {}
 
 
 def sessions(

@@ -15,9 +15,17 @@ INSERT_SESSION = (
     "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10, CASE WHEN ?5<2 THEN NULL ELSE ?6 END)"
 )
 UPDATE_SESSION = (
+    "UPDATE session SET state=?, deadline=?, accrued=?, reserved=?, body=? WHERE id=?"  # no index hears of it
+)
+END_SESSION = (  # ends one, or brings one back to life
     "UPDATE session SET state=?1, deadline=?2, accrued=?3, reserved=?4, body=?5, "
     "ended_at=CASE WHEN ?1<2 THEN NULL ELSE ?2 END WHERE id=?6"
 )
+STRETCH_END = (
+    "SELECT max(id), count(*) FROM "
+    "(SELECT id FROM session WHERE ended_at IS NULL AND id>? ORDER BY ended_at, id LIMIT ?)"
+)
+DUE = "SELECT id FROM session WHERE ended_at IS NULL AND id>? AND id<=? AND deadline<=? ORDER BY ended_at, id LIMIT ?"
 INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
 INSERT_CDR = (
     "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "
@@ -40,7 +48,7 @@ UPSERT_EPOCH = (
     "SET epoch=excluded.epoch, restarted_at=excluded.restarted_at"
 )
 INSERT_EVENT = "INSERT INTO outbox (consumer, kind, at, body) VALUES (?,?,?,?)"
-END_EPOCH = "UPDATE session SET deadline=? WHERE state IN (0, 1) AND key >= ? AND key < ?"
+END_EPOCH = "UPDATE session SET deadline=? WHERE ended_at IS NULL AND key >= ? AND key < ?"
 
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",

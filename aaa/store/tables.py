@@ -129,9 +129,7 @@ session = Table(
     Column("head", Text, nullable=False),  # JSON: what never changes
     Column("body", Text, nullable=False),  # JSON: lines, remembered requests
     Column("ended_at", BigInteger),  # NULL while live
-    # The deadline moves with most reports: SQLite has it in an index all the same, PostgreSQL walks the live sessions.
-    Index("ix_session_state_deadline", "state", "deadline").ddl_if(dialect="sqlite"),
-    Index("ix_session_ended_at_id", "ended_at", "id").ddl_if(dialect="postgresql"),
+    Index("ix_session_ended_at_id", "ended_at", "id"),  # not the deadline, which moves with most reports
     Index("ix_session_account_id", "account_id"),  # not with the state, which changes with most reports
     postgresql_with=ROOM,
 )
@@ -183,7 +181,7 @@ cdr_file = Table(
     Column("node", Text, nullable=False),  # who writes it, into its own directory
     Column("name", Text, nullable=False),
     Column("records", Integer, nullable=False),
-    Column("digest", Text, nullable=False, server_default=""),  # SHA-256 of the closed file; "": not closed yet
+    Column("digest", Text, nullable=False, server_default=""),  # SHA-256 of what it holds; "": not written yet
     Column("created_at", BigInteger, nullable=False),
     Column("closed_at", BigInteger),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aaa.engine.answers import Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Begin
@@ -35,7 +36,7 @@ def break_once(monkeypatch: pytest.MonkeyPatch, target: Any, name: str) -> None:
 
 def raising(sid: str) -> Begin:
     """A request that no decision can be made on."""
-    return access(sid)._replace(policy=None)  # type: ignore[arg-type]
+    return replace(access(sid), policy=None)  # type: ignore[arg-type]
 
 
 def reasons(answers: list[Answer]) -> list[Reason | None]:

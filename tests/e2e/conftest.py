@@ -31,8 +31,8 @@ def aaad(tmp_path: Path) -> Iterator[Callable[..., Aaad]]:
     """Make and start servers: `aaad(config=...)`."""
     made: list[Aaad] = []
 
-    def make(config: str = NAS, url: str | None = None, arguments: Sequence[str] = ()) -> Aaad:
-        server = Aaad(tmp_path / f"n{len(made)}", config, url, arguments)
+    def make(config: str = NAS, url: str | None = None, arguments: Sequence[str] = (), node: str = "test-1") -> Aaad:
+        server = Aaad(tmp_path / f"n{len(made)}", config, url, arguments, node)
         for other in made:
             if url is not None and other.url == url:  # nodes of one database have one key (S24)
                 shutil.copy(other.directory / "server.key", server.directory / "server.key")

@@ -110,3 +110,19 @@ def test_a_second_sigterm_ends_at_once(aaad: Callable[..., Aaad]):
     os.kill(server.pid, signal.SIGTERM)
 
     assert 0 == server.wait(5.0)
+
+
+def test_what_needs_a_restart_is_said_until_it_is_taken_back(aaad: Callable[..., Aaad]):
+    """Compared is with what the process was started with, not with what was read last."""
+    server = aaad()
+    text = server.config.read_text()
+    answers = []
+    for written in (
+        text.replace('acct = ["', 'acct = ["127.0.0.1:1", "'),
+        text + "[charging]\noutage_exposure = '5'\n",
+        text,
+    ):
+        server.config.write_text(written)
+        answers.append(server.api("POST", "/v1/reload")["needs_restart"])
+
+    assert [["radius"], ["charging.outage_exposure"], []] == answers

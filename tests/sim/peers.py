@@ -7,6 +7,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Grant, LineGrant, Outcome
 from aaa.engine.commands import Action, Begin, Command, Delta, End, Event, Identity, LineRequest, Update
 from aaa.engine.terms import SECOND_US, ChargeKey, Policy
@@ -40,7 +42,8 @@ class PeerSession:
         self.account = account
         self.rng = rng
         keys = rng.sample((DATA, MORE_DATA, SPEECH), rng.randrange(1, 4))
-        self.quotas = [Quota(each) for each in keys]
+        way = rng.choice(("", "in", "out"))
+        self.quotas = [Quota(replace(each, direction=way) if each is SPEECH else each) for each in keys]
         self.number = 0
         self.updates = rng.randrange(0, 8)
         self.is_lost = False
@@ -77,16 +80,22 @@ class PeerSession:
             quota.pending = self.rng.randrange(0, most + 1)
         self.number += 1
         is_end = self.number > self.updates or all(quota.is_final for quota in self.quotas)
-        lines = tuple(LineRequest(each.key, Delta(each.pending), not is_end, None, "441632") for each in self.quotas)
+        lines = tuple(
+            LineRequest(self._told(each.key), Delta(each.pending), not is_end, None, "441632") for each in self.quotas
+        )
         identity = Identity(str(self.number), f"{self.number}:{[each.pending for each in self.quotas]}", self.number)
         if is_end:
             return End(self.key, identity, lines, "peer")
         return Update(self.key, identity, lines, "peer")
 
+    def _told(self, key: ChargeKey) -> ChargeKey:
+        """The key as this request tells it: which way a call goes need not be said again."""
+        return replace(key, direction="") if key.direction and self.rng.random() < 0.5 else key
+
     def again(self, command: Command) -> Command:
         """The same request with the T flag."""
         if isinstance(command, Begin | Update | End):
-            return command._replace(identity=command.identity._replace(retransmitted=True))
+            return replace(command, identity=replace(command.identity, retransmitted=True))
         return command
 
     def late(self) -> Command | None:

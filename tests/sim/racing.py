@@ -13,6 +13,8 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from msgspec.structs import replace
+
 from aaa.engine.ports import Tariffs
 from aaa.store.batch import NOBODY, Batch
 from aaa.store.port import Committed, Failed, Loaded, Wanted
@@ -126,11 +128,11 @@ class RacingStore:
         done(loaded)
 
     def _one(self, wanted: Wanted, tariffs: Tariffs) -> Loaded:
-        found = self.database.rows._loaded(wanted._replace(is_cached=False), tariffs)
+        found = self.database.rows._loaded(replace(wanted, is_cached=False), tariffs)
         marks = ",".join("?" * len(wanted.names))
         sql = f"SELECT started_at FROM early_start WHERE key IN ({marks}) LIMIT 1"
         early = self.database.rows._all(sql, wanted.names) if wanted.names else []
-        return found._replace(early_start_us=early[0][0] if early else 0)
+        return replace(found, early_start_us=early[0][0] if early else 0)
 
     def _commit(
         self, batch: Batch, now: int, done: Callable[[Committed | Failed], None], locked: bool = False

@@ -19,6 +19,7 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
@@ -237,7 +238,7 @@ class Simulator:
         if roll < 0.7:
             call = Call(f"nas|x|0|s:{self.begun}", account, rng)
             if self._outages is not None:
-                call.policy = call.policy._replace(outage_call_s=rng.choice(CAPS_S))
+                call.policy = replace(call.policy, outage_call_s=rng.choice(CAPS_S))
             return call
         if roll < 0.9:
             return PeerSession(f"d|peer|{self.begun}", account, rng)

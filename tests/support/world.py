@@ -4,6 +4,8 @@ A world of one engine: accounts and sessions in dicts, decisions applied as a no
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant
 from aaa.engine.changes import Entry, Notice, UnitEntry
 from aaa.engine.commands import Begin, Command, Delta, End, Event, Expire, Identity, Kill, LineRequest, Total, Update
@@ -73,7 +75,7 @@ class World:
         accounts = (self.accounts[payer],) if payer is not None else ()
         if isinstance(command, Begin) and session is None:
             started = [self.early.pop(name) for name in names if name in self.early]
-            command = command._replace(early_start_us=started[0]) if started else command
+            command = replace(command, early_start_us=started[0]) if started else command
         before = accounts[0].available_micro if accounts else None
         changes, answer = decide(accounts, session, command, self.book, self.now, self._next)
         for changed in changes.accounts:

@@ -237,8 +237,9 @@ def test_g4_a_client_asked_to_report_gets_new_quota(tmp_path):
     ocs = start(tmp_path, "G4")
     first, asks, update, last = FLOWS["G4"]["steps"]
     check(ocs, first, ocs.send(asked(first["request"], "G4", 1)))
-    assert ocs.service.reauthorize(f"d|{CLIENT}|client.test.example;1;G4")
-    assert [command for command, _ in ocs.link.asked] == [n.RE_AUTH]
+    group = asks["request"]["Rating-Group"]
+    assert ocs.service.links.reauthorize(f"d|{CLIENT}|client.test.example;1;G4", {group})
+    assert [(command, request["Rating-Group"]) for command, request in ocs.link.asked] == [(n.RE_AUTH, group)]
     check_available(ocs, asks)
     check(ocs, update, ocs.send(asked(update["request"], "G4", 3)))
     check(ocs, last, ocs.send(asked(last["request"], "G4", 4)))

@@ -84,7 +84,7 @@ def storm(tmp_path, messages: int, seed: int) -> tuple[float, int]:
     assert result(wire.send(witness, DWR)[0]) == 2001
     assert len(wire.server.connections) <= 2
     assert not wire.server.service._behind
-    assert not connection.answers._slots
+    assert not connection.answers._turns
     assert not wire.ocs.server.errors
     grown_kb = resident_kb() - early_kb
     for name in ("441632960001", "441632960002", "441632960003"):

@@ -138,7 +138,7 @@ def test_a_killed_call_is_aborted_over_its_connection_and_gets_no_more(tmp_path)
     ocs.send(kamailio("INITIAL_REQUEST", 0, asks=30))
     key = f"d|{CLIENT}|{CLIENT};1;1"
     ocs.server.run(Kill(key))
-    assert ocs.service.abort(key)
+    assert ocs.service.links.abort(key)
     ((command, request),) = ocs.link.asked
     assert (command, request["Session-Id"], request["Destination-Host"]) == (n.ABORT_SESSION, f"{CLIENT};1;1", CLIENT)
     ocs.clock.at(5)

@@ -107,7 +107,7 @@ def test_each_part_of_a_session_has_its_own_numbers_quota_and_end(ocs):
     assert ocs.available(ALICE) == 9_800_000
     assert ocs.send(ccr("TERMINATION_REQUEST", 1, used(0), parts[0]))["Result-Code"] == 2001
     assert ocs.available(ALICE) == 9_900_000
-    ocs.service.reauthorize(f"d|{CLIENT}|{CLIENT};1;1|~s2")
+    ocs.service.links.reauthorize(f"d|{CLIENT}|{CLIENT};1;1|~s2")
     assert [request["CC-Sub-Session-Id"] for _, request in ocs.link.asked] == [2]
 
 
@@ -115,13 +115,13 @@ def test_a_client_that_came_back_is_asked_though_its_session_was_not_heard_of_si
     ocs.send(ccr("INITIAL_REQUEST", 0, wants(60)))
     ocs.restart()
     key = f"d|{CLIENT}|{CLIENT};1;1"
-    assert not ocs.service.abort(key)
+    assert not ocs.service.links.abort(key)
     ocs.service.joined(ocs.link, "test.example", 0)
-    assert ocs.service.abort(key)
+    assert ocs.service.links.abort(key)
     ((command, request),) = ocs.link.asked
     assert (command, request["Destination-Realm"]) == (n.ABORT_SESSION, "test.example")
-    ocs.service.forget(ocs.link)
-    assert not ocs.service.abort(key)
+    ocs.service.links.forget(ocs.link)
+    assert not ocs.service.links.abort(key)
 
 
 def test_a_user_without_money_is_restricted_until_there_is_some(tmp_path):

@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 5000;
 const RETRY_MS = 2000;
 const COLUMNS = [
-  ["Account"], ["From", "wide"], ["To"], ["Client", "wide"], ["State"], ["Time", "number"],
+  ["Account"], ["From", "wide"], ["To"], ["Client", "wide"], ["State"], ["Began", "wide"], ["Time", "number"],
   ["Per minute", "number wide"], ["Charged", "number wide"], ["Reserved", "number wide"], ["Left", "number"],
   ["Refill in", "number wide"], ["Available", "number wide"], [""],
 ];
@@ -84,7 +84,8 @@ function accountLink(name) {
 function draw(picture) {
   const tiles = [tile(picture.active, "sessions")];
   for (const money of picture.currencies) {
-    tiles.push(tile(amount(money.burn_per_minute), "burnt per minute"), tile(amount(money.reserved), "reserved"));
+    tiles.push(tile(amount(money.burn_per_minute), "burnt per minute"), tile(amount(money.reserved), "reserved"),
+      tile(amount(money.exposure), "exposure", Number(money.exposure.amount) > 0));
   }
   const denials = Object.entries(picture.denials).sort((a, b) => b[1] - a[1]);
   const total = denials.reduce((sum, [, count]) => sum + count, 0);
@@ -106,20 +107,55 @@ function draw(picture) {
 function sessionRow(session) {
   const row = element("tr", null, session.state);
   row.dataset.session = session.id;
-  const kill = element("span");
-  if (roles.includes("operate") && session.state !== "killing") {
-    const button = element("button", "End");
+  const actions = element("span");
+  const offer = (label, work) => {
+    const button = element("button", label);
     button.type = "button";
-    button.addEventListener("click", () => confirmKill(session));
-    kill.append(button);
-  }
+    button.addEventListener("click", work);
+    actions.append(button);
+  };
+  if (roles.includes("operate") && session.state !== "killing") offer("End", () => confirmKill(session));
+  if (session.service === "voice") offer("Explain", () => explainRunning(session));
+  if (roles.includes("operate")) offer("Trace", () => trace(session));
   const to = session.destination + (session.destination_name ? " (" + session.destination_name + ")" : "");
   return cells(row, [
     [accountLink(session.account)], [session.caller || "–", "wide"], [to], [session.origin, "wide"], [session.state],
-    [duration(session.elapsed_s), "number"], [amount(session.rate_per_minute), "number wide"],
+    [session.begun_at.slice(11, 19), "wide"], [duration(session.elapsed_s), "number"], [amount(session.rate_per_minute), "number wide"],
     [amount(session.charged), "number wide"], [amount(session.reserved), "number wide"], [duration(session.left_s), "number"],
-    [duration(session.refresh_s), "number wide"], [amount(session.available), "number wide"], [kill],
+    [duration(session.refresh_s), "number wide"], [amount(session.available), "number wide"], [actions],
   ]);
+}
+
+function say(text) {
+  $("notice").textContent = text;
+}
+
+function tell(text) {
+  $("told-text").textContent = text;
+  if (!$("told").open) $("told").showModal();
+}
+
+async function explainRunning(session) {
+  const query = new URLSearchParams({
+    account: session.account, destination: session.destination, service: session.service,
+    at: session.begun_at, units: Math.max(60, session.elapsed_s),
+  });
+  try {
+    tell((await (await ask("/v1/rate/explain?" + query)).json()).text);
+  } catch (error) {
+    tell(error.message);
+  }
+}
+
+async function trace(session) {
+  const subscriber = session.subscriber || session.caller;
+  const headers = { "X-Reason": "live page", "Content-Type": "application/json" };
+  try {
+    await ask("/v1/traces", { method: "POST", headers, body: JSON.stringify({ subscriber, duration: "10m" }) });
+    tell("The packets of " + subscriber + " go into the server's log for ten minutes.");
+  } catch (error) {
+    tell(error.message);
+  }
 }
 
 function confirmKill(session) {
@@ -129,7 +165,7 @@ function confirmKill(session) {
     try {
       await ask("/v1/sessions/" + session.id + "/kill", { method: "POST", headers: { "X-Reason": "live page" } });
     } catch (error) {
-      $("notice").textContent = error.message;
+      say(error.message);
     }
   };
   $("confirm-no").onclick = () => $("confirm").close();
@@ -160,7 +196,7 @@ async function watch() {
     } catch (error) {
       if (watching !== mine) return;
       connected("connection lost", true);
-      $("notice").textContent = error.message;
+      say(error.message);
     }
     await new Promise((wake) => setTimeout(wake, RETRY_MS));
   }
@@ -172,24 +208,33 @@ function take(event) {
   const data = JSON.parse((lines.find((line) => line.startsWith("data: ")) || "data: {}").slice(6));
   if (name === "picture") {
     connected("live", false);
-    $("notice").textContent = data.truncated ? "More sessions than can be read at once." : "";
+    say(data.truncated ? "More sessions than can be read at once." : "");
     draw(data);
   } else if (name === "problem") {
     connected("no answer", true);
-    $("notice").textContent = data.detail;
+    say(data.detail);
   }
 }
 
-async function account(name) {
+function limits(found) {
+  const told = Object.entries(found).filter(([, value]) => value !== null && value !== undefined).map(([name, value]) =>
+    name.replaceAll("_", " ") + ": " + (value.amount ? amount(value) : Array.isArray(value) ? value.join(", ") : value));
+  return told.length ? "Limits: " + told.join("; ") : "No limits beside the balance.";
+}
+
+async function showAccount(name) {
   const path = "/v1/accounts/" + encodeURIComponent(name);
-  const [balance, entries, sessions] = await Promise.all([
-    ask(path + "/balance"), ask(path + "/entries?limit=50"), ask("/v1/sessions?account=" + encodeURIComponent(name)),
+  const [account, balance, entries, sessions] = await Promise.all([
+    ask(path), ask(path + "/balance"), ask(path + "/entries?limit=50"), ask("/v1/sessions?account=" + encodeURIComponent(name)),
   ].map(async (answer) => (await answer).json()));
   $("account-name").textContent = name;
+  const windows = balance.windows.map((window) => tile(
+    amount(window.spent) + " of " + amount(window.limit), "spent this " + window.kind));
+  $("account-limits").textContent = limits(account.limits);
   $("account-tiles").replaceChildren(
     tile(amount(balance.balance), "balance"), tile(amount(balance.reserved), "reserved"),
     tile(amount(balance.available), "available"), tile(balance.live_sessions, "sessions"),
-    ...balance.buckets.map((bucket) => tile(bucket.available + " " + bucket.unit, bucket.name)));
+    ...balance.buckets.map((bucket) => tile(bucket.available + " " + bucket.unit, bucket.name)), ...windows);
   $("account-sessions").replaceChildren(...sessions.items.map((session) => cells(element("tr"), [
     [session.destination], [session.state], [duration(session.elapsed_s), "number"], [session.granted + " granted", "number"],
     [amount(session.reserved), "number"]])));
@@ -204,7 +249,7 @@ function entryRow(entry) {
     const button = element("button", entry.cause);
     button.type = "button";
     button.addEventListener("click", () => explain(entry.ref));
-    why.replaceChildren(button);
+    why.replaceChildren(button, element("span", entry.ended ? " " + entry.ended : ""));
   }
   return cells(element("tr"), [
     [entry.at.replace("T", " ").slice(0, 19)], [why], [amount(entry.amount), "number"],
@@ -249,7 +294,7 @@ async function route() {
     return;
   }
   show("account");
-  const again = () => account(name).catch((error) => connected(error.message, true));
+  const again = () => showAccount(name).catch((error) => connected(error.message, true));
   again();
   accountTimer = setInterval(again, REFRESH_MS);
 }
@@ -264,4 +309,5 @@ $("login").addEventListener("submit", (event) => {
 });
 $("logout").addEventListener("click", () => forget());
 addEventListener("hashchange", route);
+$("told-close").addEventListener("click", () => $("told").close());
 if (token) route(); else show("login");

@@ -13,6 +13,10 @@ from aaa.cli.output import columns, show_one, show_rows
 command = click.Group("account", help="Accounts: create, show, list, change.")
 
 COLUMNS = columns("id", "status", "currency", "tariff", "balance", "reserved", "available", "live_sessions=calls")
+LIMITS = (
+    "max-sessions", "max-call-amount", "max-call-s", "spend-per-hour", "spend-per-day", "calls-per-second",
+    "denied-classes", "allowed-classes", "valid-from", "valid-until", "valid-after-use",
+)  # fmt: skip
 
 
 def _settings(function: Any) -> Any:
@@ -40,7 +44,8 @@ def _settings(function: Any) -> Any:
 
 def _body(settings: dict[str, Any]) -> dict[str, Any]:
     """Only what was given."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items() if value}
+    given = {key: value for key, value in settings.items() if value not in (None, ())}
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in given.items()}
 
 
 @verb(command)
@@ -61,7 +66,7 @@ def show(options: Options, account: str) -> None:
     show_one(options.client.get(path_of("accounts", account)), options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--status", type=click.Choice(["active", "suspended", "closed"]))
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, status: str | None, limit: int | None) -> None:
@@ -72,9 +77,11 @@ def list_(options: Options, status: str | None, limit: int | None) -> None:
 @verb(command)
 @click.argument("account")
 @_settings
-def update(options: Options, account: str, **settings: Any) -> None:
+@click.option("--without", multiple=True, type=click.Choice(LIMITS), help="Take a limit away; repeatable.")
+def update(options: Options, account: str, without: tuple[str, ...], **settings: Any) -> None:
     """Change what is given, leave the rest."""
-    show_one(options.client.request("PATCH", path_of("accounts", account), _body(settings)), options.form)
+    body = _body(settings) | {name.replace("-", "_"): None for name in without}
+    show_one(options.client.request("PATCH", path_of("accounts", account), body), options.form)
 
 
 def _set_status(options: Options, account: str, status: str) -> None:

@@ -8,11 +8,11 @@ import click
 
 from aaa.cli.client import path_of
 from aaa.cli.main import Options, verb
-from aaa.cli.output import columns, show_one, show_rows
+from aaa.cli.output import cell, columns, show_one, show_rows
 
 command = click.Group("balance", help="Balances and the ledger of an account.")
 
-ENTRY_COLUMNS = columns("entry_no", "at", "amount", "balance_after", "cause", "ref")
+ENTRY_COLUMNS = columns("entry_no", "at", "amount", "balance_after", "cause", "ended", "ref")
 
 
 @verb(command)
@@ -59,7 +59,10 @@ def transfer(
     """Move money to another account; what running sessions hold stays."""
     body = {"payer": payer, "receiver": receiver, "amount": amount, "reason": reason or options.reason}
     body["idempotency_key"] = idempotency_key or f"aaactl:{uuid.uuid4()}"
-    show_one(options.client.request("POST", path_of("transfers"), body), options.form)
+    moved = options.client.request("POST", path_of("transfers"), body)
+    if options.form == "table":
+        moved |= {who: f"{moved[who]['id']}, {cell(moved[who]['balance'])}" for who in ("payer", "receiver")}
+    show_one(moved, options.form)
 
 
 @verb(command)

@@ -37,9 +37,9 @@ def _list(options: Options, limit: int | None, **query: object) -> None:
     show_rows(options.client.pages(path_of("cdrs"), limit, **query), COLUMNS, options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--account", metavar="ID", default="")
-@click.option("--since", metavar="TIME", default="", help="Ended at or after.")
+@click.option("--since", metavar="TIME", default="", help="Ended at or after; a date is its midnight UTC.")
 @click.option("--until", metavar="TIME", default="", help="Ended before.")
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, account: str, since: str, until: str, limit: int | None) -> None:
@@ -47,7 +47,7 @@ def list_(options: Options, account: str, since: str, until: str, limit: int | N
     _list(options, limit, account=account, since=since, until=until)
 
 
-@verb(command)
+@verb(command, repeats=True)
 @click.option("--limit", type=int, help="Stop after so many.")
 def unrated(options: Options, limit: int | None) -> None:
     """List usage that nobody is known to pay for."""
@@ -60,7 +60,7 @@ def export(options: Options) -> None:
     show_rows(options.client.request("POST", path_of("cdr-files")), FILE_COLUMNS, options.form)
 
 
-@verb(command)
+@verb(command, repeats=True)
 @click.option("--limit", type=int, help="Stop after so many.")
 def files(options: Options, limit: int | None) -> None:
     """List the exported files with their digests."""
@@ -70,7 +70,7 @@ def files(options: Options, limit: int | None) -> None:
 @verb(command)
 @click.option("--version", type=int, required=True, help="Of the tariff that charged them; see `tariff list`.")
 @click.option("--account", metavar="ID", default="")
-@click.option("--since", metavar="TIME", default="", help="Ended at or after.")
+@click.option("--since", metavar="TIME", default="", help="Ended at or after; a date is its midnight UTC.")
 @click.option("--until", metavar="TIME", default="", help="Ended before.")
 @click.option("--post", is_flag=True, help="Correct the accounts by the differences; demands --reason.")
 @click.option("--reason", metavar="TEXT", default="")

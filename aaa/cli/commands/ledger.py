@@ -60,4 +60,4 @@ def _add(total: dict[str, Any], part: dict[str, Any]) -> None:
 def explain(options: Options, account: str, ref: str) -> None:
     """Show the entries one session (its id) or movement (its key) caused."""
     entries = options.client.get(path_of("accounts", account, "entries", ref))
-    show_rows(entries, columns("entry_no", "at", "amount", "balance_after", "cause", "ref"), options.form)
+    show_rows(entries, columns("entry_no", "at", "amount", "balance_after", "cause", "ended", "ref"), options.form)

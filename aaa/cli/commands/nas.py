@@ -24,7 +24,7 @@ _secret_file = click.option(
 )
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 def list_(options: Options) -> None:
     """List the clients of the configuration and of the store."""
     show_rows(options.client.get(path_of("nas"))["items"], COLUMNS, options.form)

@@ -11,7 +11,7 @@ from aaa.cli.output import columns, show_one, show_rows
 command = click.Group("peer", help="Diameter peers.")
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 def list_(options: Options) -> None:
     """List the peers of the configuration and of the store, with their connections."""
     peers = options.client.get(path_of("peers"))["items"]

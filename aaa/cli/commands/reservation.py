@@ -13,7 +13,7 @@ command = click.Group("reservation", help="Money that running sessions hold.")
 COLUMNS = columns("id", "account", "state", "origin", "destination", "reserved", "charged", "deadline")
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--account", metavar="ID", default="")
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, account: str, limit: int | None) -> None:

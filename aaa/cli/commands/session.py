@@ -23,19 +23,14 @@ STATES = click.Choice(["live", "held", "open", "expired", "closed", "all"])
 POLL_S = 0.5
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--account", metavar="ID", default="")
 @click.option("--state", type=STATES, default="live")
 @click.option("--limit", type=int, help="Stop after so many.")
-@click.option("--watch", type=float, metavar="S", help="Show again every S seconds until interrupted.")
-def list_(options: Options, account: str, state: str, limit: int | None, watch: float | None) -> None:
+def list_(options: Options, account: str, state: str, limit: int | None) -> None:
     """List sessions; those that hold money unless --state says otherwise."""
-    while True:
-        rows = options.client.pages(path_of("sessions"), limit, account=account, state=state)
-        show_rows(rows, COLUMNS, options.form)
-        if watch is None:
-            return
-        time.sleep(watch)
+    rows = options.client.pages(path_of("sessions"), limit, account=account, state=state)
+    show_rows(rows, COLUMNS, options.form)
 
 
 @verb(command)
@@ -75,7 +70,7 @@ def settle(options: Options, session: str, yes: bool) -> None:
     show_one(options.client.request("POST", f"{path_of('sessions', session)}/settle"), options.form)
 
 
-@verb(command)
+@verb(command, repeats=True)
 @click.argument("number")
 def why(options: Options, number: str) -> None:
     """Show the last refusals about a subscriber or a number, however it is written, the newest first."""
@@ -104,7 +99,11 @@ def _screen(picture: dict[str, Any]) -> Any:
 
     figures = [f"{picture['active']} sessions"]
     for money in picture["currencies"]:
-        figures.append(f"burn {cell(money['burn_per_minute'])}/min, reserved {cell(money['reserved'])}")
+        figures.append(
+            f"burn {cell(money['burn_per_minute'])}/min, reserved {cell(money['reserved'])}, "
+            f"exposure {cell(money['exposure'])}"
+        )
+    figures.append(f"longest silence {picture['oldest_silent_s']} s")
     figures += [f"denied {reason}: {count}" for reason, count in picture["denials"].items()]
     keys = ("account", "caller", "destination", "origin", "state", "elapsed_s", "charged", "reserved", "left_s")
     table = Table(*keys, box=None, header_style="bold")

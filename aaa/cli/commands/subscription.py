@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
 
+from aaa.cli.ask import secret
 from aaa.cli.client import path_of
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_one, show_rows
@@ -25,12 +25,14 @@ def _put(options: Options, account: str, kind: str, value: str, password: str | 
 @verb(command)
 @click.argument("account")
 @click.argument("kind", metavar="TYPE", type=TYPES)
-@click.argument("value")
+@click.argument("value", required=False)
 @click.option("--password-stdin", is_flag=True, help="Read a password from standard input.")
-def add(options: Options, account: str, kind: str, value: str, password_stdin: bool) -> None:
-    """Add an identity to an account."""
-    password = sys.stdin.readline().rstrip("\n") if password_stdin else None
-    _put(options, account, kind, value, password)
+def add(options: Options, account: str, kind: str, value: str | None, password_stdin: bool) -> None:
+    """Add an identity to an account; a PIN is asked for on a terminal, else read from standard input."""
+    if (kind == "pin") == bool(value):
+        hint = "a PIN is not given in the command, where everybody can read it" if value else "what is the value?"
+        raise click.UsageError(hint)
+    _put(options, account, kind, value or secret("PIN"), secret("password") if password_stdin else None)
 
 
 @verb(command)
@@ -39,17 +41,10 @@ def add(options: Options, account: str, kind: str, value: str, password_stdin: b
 @click.argument("value")
 def set_password(options: Options, account: str, kind: str, value: str) -> None:
     """Set the password of an identity, asked for on a terminal, else read from standard input."""
-    stdin = sys.stdin
-    if stdin.isatty():
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        password = stdin.readline().rstrip("\n")
-    if not password:
-        raise click.UsageError("the password is empty")
-    _put(options, account, kind, value, password)
+    _put(options, account, kind, value, secret("password", twice=True))
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.argument("account")
 def list_(options: Options, account: str) -> None:
     """List the identities of an account."""

@@ -18,7 +18,7 @@ command = click.Group("tariff", help="Tariffs and their versions.")
 COLUMNS = columns("name", "currency", "in_force=version", "activations.0.active_from=active_from")
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 def list_(options: Options) -> None:
     """List tariffs with the version in force."""
     show_rows(options.client.get(path_of("tariffs"))["items"], COLUMNS, options.form)

@@ -28,7 +28,7 @@ def create(options: Options, name: str, roles: tuple[str, ...], expires_at: str 
         show_one(made, options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 def list_(options: Options) -> None:
     """List the tokens, without what they are."""
     show_rows(options.client.get(path_of("tokens"))["items"], COLUMNS, options.form)

@@ -29,7 +29,7 @@ def stop(options: Options, subscriber: str) -> None:
     show_rows(options.client.request("DELETE", path_of("traces", subscriber))["items"], COLUMNS, options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 def list_(options: Options) -> None:
     """List who is traced."""
     show_rows(options.client.get(path_of("traces"))["items"], COLUMNS, options.form)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from aaa.cli.ask import secret
 from aaa.cli.client import path_of
 from aaa.cli.main import Options, verb
 from aaa.cli.output import columns, show_one, show_rows
@@ -35,8 +36,8 @@ def generate(
 @click.argument("account")
 def redeem(options: Options, account: str) -> None:
     """Top an account up with the PIN asked for on a terminal, else read from standard input."""
-    pin = click.prompt("PIN", hide_input=True, err=True)
-    show_one(options.client.request("POST", path_of("accounts", account, "vouchers"), {"pin": pin}), options.form)
+    redemption = {"pin": secret("PIN")}
+    show_one(options.client.request("POST", path_of("accounts", account, "vouchers"), redemption), options.form)
 
 
 @verb(command)
@@ -56,7 +57,7 @@ def show(options: Options, serial: str) -> None:
     show_one(options.client.get(path_of("vouchers", serial)), options.form)
 
 
-@verb(command, "list")
+@verb(command, "list", repeats=True)
 @click.option("--batch", default="", metavar="NAME")
 @click.option("--limit", type=int, help="Stop after so many.")
 def list_(options: Options, batch: str, limit: int | None) -> None:

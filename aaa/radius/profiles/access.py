@@ -4,7 +4,7 @@ Access-Requests read by a profile: what is asked, about which session, as which 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from aaa.engine.commands import Begin, Identity, LineRequest, Total
 from aaa.engine.numbers import Number, normalise, parse
@@ -12,6 +12,7 @@ from aaa.radius import attributes as a
 from aaa.radius import digest as sip_digest
 from aaa.radius.profiles.profile import Profile
 from aaa.radius.profiles.values import conference_id, pair, without_prefix
+from aaa.value import Value
 
 if TYPE_CHECKING:
     from aaa.radius.clients import Nas
@@ -20,7 +21,7 @@ _BY_ID = ("s",)
 _NO_NUMBER = Number("", "", "")
 
 
-class Ask(NamedTuple):
+class Ask(Value, frozen=True):
     """
     What an Access-Request asks.
 

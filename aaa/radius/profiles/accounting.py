@@ -4,7 +4,7 @@ Accounting-Requests read by a profile: which session, how much was used, when, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from aaa.engine.commands import Begin, End, Identity, LineRequest, Total, Update
 from aaa.engine.numbers import normalise
@@ -13,6 +13,7 @@ from aaa.radius import attributes as a
 from aaa.radius.profiles.access import call_origin, session_names
 from aaa.radius.profiles.profile import Profile
 from aaa.radius.profiles.values import instant, without_prefix
+from aaa.value import Value
 
 if TYPE_CHECKING:
     from aaa.radius.clients import Nas
@@ -24,7 +25,7 @@ _START, _ORPHAN = Identity("s"), Identity("o")
 _LOST = frozenset((2, 3, 8, 9, 15))  # carrier, service, port and NAS errors, RFC 2866 5.10
 
 
-class Report(NamedTuple):
+class Report(Value, frozen=True):
     """
     What an Accounting-Request reports.  `is_charged` False: another leg of a call that is charged
     elsewhere, to be acknowledged and nothing else.

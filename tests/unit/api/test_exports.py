@@ -6,7 +6,9 @@ import csv
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +80,7 @@ def test_a_crash_is_followed_by_the_same_file(
         elif crash == "part":
             patch.setattr(Path, "rename", _crash)
         else:
-            patch.setattr(exports.hashlib, "sha256", _FailingAtTheEnd)
+            patch.setattr(exports, "_note", _crash_closing(exports._note))
         with pytest.raises(RuntimeError):
             exports.export(world.context)
     (closed,) = exports.export(world.context)
@@ -115,6 +117,62 @@ def test_a_revision_between_announcing_and_writing_goes_out_once(
     assert [(number, "2")] == [row for row in rows(directory) if row[0] == number]
 
 
+def test_a_file_that_has_its_name_stays_as_it_is(world: World, directory: Path, monkeypatch: pytest.MonkeyPatch):
+    """It may have been fetched: what was revised after the crash comes in a later file."""
+    number = world.begin("late")
+    world.api.post(f"/v1/sessions/{number}/settle")
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "_note", _crash_closing(exports._note))
+        with pytest.raises(RuntimeError):
+            exports.export(world.context)
+    content = (directory / "cdr-000000001.csv").read_bytes()
+    world.end("late", seconds=30)
+    files = exports.export(world.context)
+
+    assert [4, 1] == [file.records for file in files]
+    assert content == (directory / "cdr-000000001.csv").read_bytes()
+    assert [(number, "1"), (number, "2")] == [row for row in rows(directory) if row[0] == number]
+
+
+def test_a_revision_while_a_file_is_written_is_for_the_next(
+    world: World, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The record is left out of the file that would have held its earlier revision."""
+    number = world.begin("late")
+    world.api.post(f"/v1/sessions/{number}/settle")
+    monkeypatch.setattr(exports, "_text", _after(exports._text, lambda: world.end("late", seconds=30)))
+    files = exports.export(world.context)
+
+    assert [3, 1] == [file.records for file in files]
+    assert [(number, "2")] == [row for row in rows(directory) if row[0] == number]
+
+
+def test_a_revision_that_another_node_exported_is_left_to_it(
+    world: World, directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Announced here with revision 1; revised, and exported there with revision 2 before this node wrote its file."""
+    number = world.begin("late")
+    world.api.post(f"/v1/sessions/{number}/settle")
+    with monkeypatch.context() as patch:
+        patch.setattr(exports, "_text", _crash)
+        with pytest.raises(RuntimeError):
+            exports.export(world.context)
+    world.end("late", seconds=30)
+    there = tmp_path / "there"
+    there.mkdir()
+    here = world.context.config
+    other = here.server.model_copy(update={"node": "n2"})
+    world.context.config = dataclasses.replace(here, server=other, export=Export(directory=str(there)))
+    elsewhere = exports.export(world.context)
+    world.context.config = here
+    (closed,) = exports.export(world.context)
+
+    assert [(2, 1)] == [(file.number, file.records) for file in elsewhere]
+    assert (1, 3) == (closed.number, closed.records)
+    assert [(number, "2")] == rows(there)
+    assert [] == [row for row in rows(directory) if row[0] == number]
+
+
 def test_without_a_directory_nothing_is_exported(world: World):
     """The reason says what to configure."""
     refused = world.api.post("/v1/cdr-files")
@@ -136,16 +194,28 @@ def test_old_cdrs_are_pruned_once_they_were_exported(world: World, directory: Pa
     assert [] == exports.export(world.context)
 
 
+def _after(function: Callable[..., Any], work: Callable[[], object]) -> Callable[..., Any]:
+    """A function before whose first call something happens."""
+    done: list[object] = []
+
+    def called(*arguments: Any) -> Any:
+        if not done:
+            done.append(work())
+        return function(*arguments)
+
+    return called
+
+
 def _crash(*_arguments: object) -> None:
     raise RuntimeError("crash")
 
 
-class _FailingAtTheEnd:
-    """A digest that is only asked for once the file has its name."""
+def _crash_closing(note: Callable[..., None]) -> Callable[..., None]:
+    """A crash once the file has its name."""
 
-    def update(self, _content: bytes) -> None:
-        """Take what is written."""
+    def noted(context: object, number: int, **values: object) -> None:
+        if "closed_at" in values:
+            raise RuntimeError("crash")
+        note(context, number, **values)
 
-    def hexdigest(self) -> str:
-        """The crash."""
-        raise RuntimeError("crash")
+    return noted

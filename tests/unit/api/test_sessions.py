@@ -149,3 +149,19 @@ def test_explain_prices_before_the_call(world: World):
     assert ("44207", "0.900000", 1000) == (told["destination"], told["price"]["amount"], told["affordable"])
     assert told["price"] == quoted["price"]
     assert "UK" in told["text"]
+
+
+def test_a_date_is_its_midnight_in_utc(world):
+    """Searching by day needs no clock time; what is no time, or beyond all reckoning, is refused with the key."""
+    world.apply()
+    world.begin()
+    world.end(seconds=10)  # on 2026-09-21
+    found = [len(world.get("cdrs", since=since)["items"]) for since in ("2026-09-21", "2026-09-22")]
+    refused = [
+        world.api.get("/v1/cdrs", params={"since": since})
+        for since in ("2026-09-21T00:00:00", "yesterday", "0001-01-01T00:00:00+10:00")
+    ]
+
+    assert [1, 0] == found
+    assert [422] * 3 == [answer.status_code for answer in refused]
+    assert all(answer.json()["detail"].startswith("since: ") for answer in refused)

@@ -29,7 +29,7 @@ def test_ready_only_when_every_check_holds(world: World):
     """No tariff: not ready, and it says so."""
     before = world.api.get("/readyz")
     world.apply()
-    after = world.api.get("/readyz", params={"verbose": True})
+    after = world.api.get("/readyz?verbose")
 
     assert (503, ["tariff"]) == (before.status_code, [check["name"] for check in before.json()["checks"]])
     assert (200, 8) == (after.status_code, len(after.json()["checks"]))

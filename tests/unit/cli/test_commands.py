@@ -157,6 +157,44 @@ def test_errors_are_json_when_asked(shop: Shop):
     assert before == after
 
 
+def test_a_command_that_is_not_understood_is_json_too(shop: Shop):
+    """A program reads why, whatever went wrong; people get click's own words."""
+    asked = [("-o", "json", "account", "shw"), ("account", "create", "x", "-o", "json"), ("-o", "json", "nope")]
+    told = [shop.aaactl(*arguments) for arguments in asked]
+
+    assert [2, 2, 2] == [each.code for each in told]
+    assert ["usage"] * 3 == [json.loads(each.err)["error"]["code"] for each in told]
+    assert shop.aaactl("account", "shw").err.startswith("Usage: aaactl account")
+
+
+def test_limits_are_set_and_taken_away(shop: Shop):
+    """What is given is sent, also when it is nothing: no call at all is refused, not left out."""
+    given = ("--max-sessions", "2", "--spend-per-day", "5", "--denied-class", "premium")
+    told = json.loads(shop.aaactl("account", "update", "alice", *given, "-o", "json").out)["limits"]
+    zero = shop.aaactl("account", "update", "alice", "--max-sessions", "0")
+    gone = ("--without", "max-sessions", "--without", "denied-classes")
+    left = json.loads(shop.aaactl("account", "update", "alice", *gone, "-o", "json").out)["limits"]
+
+    assert (2, "5.000000", ["premium"]) == (
+        told["max_sessions"],
+        told["spend_per_day"]["amount"],
+        told["denied_classes"],
+    )
+    assert (1, True) == (zero.code, "max_sessions" in zero.err)
+    assert (None, "5.000000", None) == (left["max_sessions"], left["spend_per_day"]["amount"], left["denied_classes"])
+
+
+def test_a_pin_is_never_in_the_command(shop: Shop, monkeypatch):
+    """Everybody can read the arguments of a process; the answer shows the keyed hash."""
+    refused = shop.aaactl("subscription", "add", "alice", "pin", "48151623")
+    monkeypatch.setattr("sys.stdin", io.StringIO("48151623\n"))
+    added = json.loads(shop.aaactl("subscription", "add", "alice", "pin", "-o", "json").out)
+
+    assert 2 == refused.code
+    assert "pin" == added["type"]
+    assert "48151623" not in added["value"]
+
+
 def test_every_format_has_the_same_rows(shop: Shop):
     """Table, JSON, JSON lines, CSV."""
     names = ["alice", "bob"]

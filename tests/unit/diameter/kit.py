@@ -12,11 +12,12 @@ from sqlalchemy import delete, insert, update
 from aaa.bus.hub import Hub
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
 from aaa.diameter.codec import Avp, Message
 from aaa.diameter.dictionary import BY_NAME, DEFINITIONS, NUMBERS
-from aaa.diameter.peer import Identity
 from aaa.diameter.peers import Peer, peer_from
-from aaa.diameter.service import DiameterService, InOrder
+from aaa.diameter.service import DiameterService
+from aaa.diameter.turns import InOrder
 from aaa.engine.answers import Answer
 from aaa.engine.commands import Command
 from aaa.node.control import NodeControl
@@ -150,7 +151,7 @@ class Ocs:
         directory = StoreDirectory(self.server.store, self.clock, self.server.node.flush)
         self.errors: list[Exception] = []
         self.service = DiameterService(self.server.node, directory, US, self.contexts, self.errors.append)
-        self.switches = Switches(self.server.node, Hub(self.errors.append), None, 0, None, self.service)
+        self.switches = Switches(self.server.node, Hub(self.errors.append), None, 0, None, self.service.links)
         self._control = NodeControl(
             self.server.node,
             lambda work: work(),
@@ -169,7 +170,7 @@ class Ocs:
         sent: list[bytes] = []
         order = InOrder(sent.append)
         for data in requests:
-            self.service.handle(codec.decode(data), link or self.link, len(order), order.slot())
+            self.service.handle(data, link or self.link, order, self.clock())
         self.service.flush()
         assert not self.errors, self.errors
         assert not self.server.errors, self.server.errors

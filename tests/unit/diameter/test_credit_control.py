@@ -8,8 +8,9 @@ from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.ccr import read
 from aaa.diameter.codec import Avp, Invalid
-from aaa.diameter.credit_control import asked, command, identities, service_of, session_key, session_of
+from aaa.diameter.credit_control import asked, command, identities, session_key, session_of
 from aaa.diameter.peers import Peer
+from aaa.diameter.plan import plan_of, service_of
 from aaa.diameter.units import amounts, granted, money
 from aaa.engine.commands import Begin, Delta, End, Event, Update
 from aaa.engine.numbers import PLAIN
@@ -20,13 +21,13 @@ RICH = Peer(CLIENT, "test.example", allow=frozenset({"session", "event", "refund
 
 
 def understood(data: bytes, peer: Peer = PEER):
-    request = read(codec.decode(data))
-    service = service_of(request.context, {"cash": "event", "32251": "data", "32260": "voice"})
-    return command(asked(request, peer, service), peer, service, session_key(request), 0)
+    request = read(data)
+    plan = plan_of(request.form, peer, {"cash": "event", "32251": "data", "32260": "voice"})
+    return command(asked(request, plan), session_key(request), 0)
 
 
-def unit_avp(name: str, value) -> Avp:
-    return codec.decode(codec.message(0x80, 272, 4, 1, 1, [avp(name, value)])).avps[0]
+def units_in(name: str, value) -> tuple[Avp, ...]:
+    return codec.group(codec.decode(codec.message(0x80, 272, 4, 1, 1, [avp(name, value)])).avps[0])
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_a_context_is_known_by_its_specification(context, service):
 
 
 def test_a_session_is_named_by_its_host_and_id_also_with_bars_in_it():
-    request = read(codec.decode(ccr("INITIAL_REQUEST", 0, session="a|b;1")))
+    request = read(ccr("INITIAL_REQUEST", 0, session="a|b;1"))
     assert session_of(session_key(request) + "|~77") == (CLIENT, "a|b;1", None)
     assert session_of(session_key(request) + "|~s5|~77") == (CLIENT, "a|b;1", 5)
 
@@ -63,8 +64,8 @@ def test_a_session_is_named_by_its_host_and_id_also_with_bars_in_it():
 )
 def test_a_payer_is_looked_up_as_the_store_spells_it(kind, value, found):
     more = ("Subscription-Id", {"Subscription-Id-Type": kind, "Subscription-Id-Data": value})
-    request = read(codec.decode(ccr("INITIAL_REQUEST", 0, more)))
-    assert found in identities(request, PLAIN)
+    request = read(ccr("INITIAL_REQUEST", 0, more))
+    assert found in identities(request.identities, PLAIN)
 
 
 def test_each_kind_of_request_becomes_its_command():
@@ -120,7 +121,7 @@ def test_a_refund_of_somebody_elses_debit_is_refused():
 )
 def test_money_is_exact(digits, exponent, micro):
     value = {"CC-Money": {"Unit-Value": {"Value-Digits": digits, "Exponent": exponent}, "Currency-Code": 978}}
-    (amount,) = amounts(unit_avp("Requested-Service-Unit", value))
+    (amount,) = amounts(units_in("Requested-Service-Unit", value))
     assert (amount.units, amount.currency) == (micro, 978)
 
 
@@ -128,7 +129,7 @@ def test_money_is_exact(digits, exponent, micro):
 def test_money_that_cannot_be_meant_is_refused(digits, exponent):
     value = {"CC-Money": {"Unit-Value": {"Value-Digits": digits, "Exponent": exponent}}}
     with pytest.raises(Invalid) as caught:
-        amounts(unit_avp("Used-Service-Unit", value))
+        amounts(units_in("Used-Service-Unit", value))
     assert caught.value.code == 5004
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
-from aaa.diameter.peer import Answered, Closed, Identity, Opened, PeerMachine, Requested, State
+from aaa.diameter.capabilities import Identity
+from aaa.diameter.peer import Answered, Closed, Opened, PeerMachine, Requested, State
 from aaa.diameter.peers import Peers, peer_from
 
 DATA = Path(__file__).parents[2] / "data"

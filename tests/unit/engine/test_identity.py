@@ -4,6 +4,8 @@ Requests that were made before, and calls that only look like another.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Denial, Outcome
 from aaa.engine.commands import Begin, Expire, Identity, LineRequest
 from aaa.engine.identity import is_other_call, known, remembered
@@ -77,5 +79,5 @@ def test_an_ended_call_gives_its_grant_again_only_to_the_very_same_request() -> 
     world.run(Expire(key), None)
 
     assert world.run(asked, "alice") == grant
-    again = world.run(asked._replace(identity=Identity("b", "two")), "alice")
+    again = world.run(replace(asked, identity=Identity("b", "two")), "alice")
     assert isinstance(again, Denial) and again.reason is Reason.SESSION_CLOSED

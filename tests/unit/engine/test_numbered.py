@@ -4,6 +4,8 @@ Clients that number their requests (Diameter): repeats move nothing, whatever th
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from aaa.engine.answers import Ack, Denial, Grant, LineDenial, Outcome
 from aaa.engine.commands import Begin, Delta, End, Expire, Identity, LineRequest, Update
 from aaa.engine.terms import ChargeKey, Policy, Reason, State
@@ -141,7 +143,7 @@ def test_a_line_of_money_is_read_back_with_its_price() -> None:
 
 def test_a_report_that_names_no_service_is_about_the_only_line() -> None:
     world = a_world("2.00")
-    group = VOICE._replace(rating_group=2)
+    group = replace(VOICE, rating_group=2)
     world.ccr(Begin, 0, LineRequest(group, destination="44"), sid="k")
     world.at(30)
     world.ccr(Update, 1, LineRequest(VOICE, Delta(20), is_bare=True), sid="k", digest="u")

@@ -7,6 +7,7 @@ Rules that need calendars, buckets, Diameter or PostgreSQL are shown beside thos
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from aaa.engine.answers import Ack, Denial, Grant, LineGrant, Outcome
 from aaa.engine.commands import Begin, End, Identity, LineRequest, Total, Update
@@ -26,7 +27,7 @@ def test_s1_four_figures_during_a_session() -> None:
     world.add_account("alice", "10.00")
     world.ccr(Begin, 0, REQUEST)
     world.at(60)
-    world.ccr(Update, 1, REQUEST._replace(usage=Delta(60)))
+    world.ccr(Update, 1, replace(REQUEST, usage=Delta(60)))
     account = world.accounts["alice"]
 
     assert micro("10.00") == account.balance_micro

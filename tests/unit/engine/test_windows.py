@@ -10,6 +10,7 @@ import random
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from aaa.engine.answers import Answer, Denial, Grant, LineDenial
 from aaa.engine.commands import Action, Begin, Event, Identity, LineRequest
@@ -173,7 +174,7 @@ def test_debits_count_in_both_windows_and_a_refund_gives_back() -> None:
     for number in (1, 2):
         world.run(debit(number), "alice")
     assert Reason.LIMIT_WINDOW is reason(world.run(debit(3), "alice"))
-    refund = debit(4)._replace(action=Action.REFUND, refunds="e1", identity=Identity("1", "r", 1))
+    refund = replace(debit(4), action=Action.REFUND, refunds="e1", identity=Identity("1", "r", 1))
     world.run(refund, "alice")
     world.run(debit(5), "alice")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Adjust, Begin
@@ -267,7 +268,7 @@ def test_a_stop_that_another_node_charged_is_not_charged_again(bench: Bench) -> 
     bench.run(call("s1"), 1)
     outage, bench.node.outage = bench.node.outage, None
     bench.store.is_down = False
-    orphan = stop("s1", 25)._replace(orphan=call("s1"))
+    orphan = replace(stop("s1", 25), orphan=call("s1"))
     bench.run(orphan, 1)
     bench.node.outage = outage
     bench.up()
@@ -279,7 +280,7 @@ def test_a_stop_that_another_node_charged_is_not_charged_again(bench: Bench) -> 
 def test_a_torn_end_of_the_journal_is_dropped(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     first = Record(1, 2, call("s1"), 3, 60, 600_000, "EUR")
-    second = Record(5, 2, stop("s1", 7)._replace(orphan=call("s1")))
+    second = Record(5, 2, replace(stop("s1", 7), orphan=call("s1")))
     third = Record(6, 2, start("s1", ("alias",)))
     journal.read()
     for record in (first, second, third):

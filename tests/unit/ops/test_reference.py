@@ -70,21 +70,6 @@ def test_links_between_pages_lead_somewhere():
             assert target.exists() or target.name in written, f"{page.name}: {link}"
 
 
-def test_commands_in_the_pages_exist():
-    """Every `aaactl noun verb` that a page names."""
-    import importlib
-
-    from aaa.cli.main import NOUNS
-
-    for page in [*(DOCS / "how-to").glob("*.md"), ROOT / "README.md"]:
-        text = page.read_text(encoding="utf-8")
-        for noun, verb in re.findall(r"aaactl (?:--\S+ \S+ )*([a-z]+)(?: ([a-z-]+))?", text):
-            assert noun in NOUNS, f"{page.name}: {noun}"
-            command = importlib.import_module(f"aaa.cli.commands.{noun}").command
-            verbs = getattr(command, "commands", None)
-            assert verbs is None or verb in verbs, f"{page.name}: {noun} {verb}"
-
-
 def test_the_tutorial_ends_with_the_call_cut_at_zero(tmp_path):
     """Every block of it, run by a shell in a clean directory."""
     for name, module in (("aaactl", "aaa.cli"), ("aaad", "aaa.app")):

@@ -43,6 +43,22 @@ def test_rules_and_boards_name_metrics_that_exist(name, tmp_path):
     assert set() == named - known_metrics(tmp_path)
 
 
+def test_the_alerts_cover_what_must_wake_somebody():
+    """Overspend, store, lag, outbox, refusals for the store, peers, evictions (OPERATIONS section 6)."""
+    (group,) = yaml.safe_load((CONF / "prometheus/rules.yml").read_text())["groups"]
+    named = {name for rule in group["rules"] for name in METRIC.findall(rule["expr"])}
+
+    assert named >= {
+        "aaa_overspend_amount_total",
+        "aaa_store_up",
+        "aaa_reactor_lag_seconds_bucket",
+        "aaa_outbox_oldest_seconds",
+        "aaa_grants_total",
+        "aaa_diameter_peer_up",
+        "aaa_reply_cache_evictions_total",
+    }
+
+
 def test_every_alert_says_what_it_means():
     """Whoever is woken by it reads the summary first."""
     (group,) = yaml.safe_load((CONF / "prometheus/rules.yml").read_text())["groups"]

@@ -10,38 +10,46 @@ from aaa.radius.dedup import PERIOD_US, Dedup, Seen
 KEY, A, B = ("127.0.0.1", 1000, 0, 7), b"a" * 16, b"b" * 16
 
 
+def seen(dedup, key, authenticator, data, now_us):
+    """The state of a request, and the answer a repeat of it gets."""
+    state, entry = dedup.see(key, authenticator, data, now_us)
+    return state, entry.answer if state is Seen.ANSWERED else None
+
+
 def test_a_request_is_new_then_in_progress_then_answered():
     dedup = Dedup()
 
-    assert dedup.see(KEY, A, b"data", 0) == (Seen.NEW, None)
-    assert dedup.see(KEY, A, b"data", 1) == (Seen.IN_PROGRESS, None)
-    dedup.answered(KEY, A, b"answer")
-    assert dedup.see(KEY, A, b"data", 2) == (Seen.ANSWERED, b"answer")
+    state, entry = dedup.see(KEY, A, b"data", 0)
+    assert state is Seen.NEW
+    assert seen(dedup, KEY, A, b"data", 1) == (Seen.IN_PROGRESS, None)
+    entry.answer = b"answer"
+    assert seen(dedup, KEY, A, b"data", 2) == (Seen.ANSWERED, b"answer")
 
 
 def test_other_bytes_under_the_same_authenticator_are_a_conflict():
     dedup = Dedup()
     dedup.see(KEY, A, b"data", 0)
 
-    assert dedup.see(KEY, A, b"other", 1) == (Seen.CONFLICT, None)
+    assert seen(dedup, KEY, A, b"other", 1) == (Seen.CONFLICT, None)
 
 
 def test_another_authenticator_takes_the_place_of_the_old_request():
     """RFC 5080 2.2.2: a client reuses its Identifier when it is done with it."""
     dedup = Dedup()
-    dedup.see(KEY, A, b"data", 0)
+    _, first = dedup.see(KEY, A, b"data", 0)
 
-    assert dedup.see(KEY, B, b"other", 1) == (Seen.NEW, None)
-    dedup.answered(KEY, A, b"late")
-    assert dedup.see(KEY, B, b"other", 2) == (Seen.IN_PROGRESS, None)
+    assert seen(dedup, KEY, B, b"other", 1) == (Seen.NEW, None)
+    first.answer = b"late"
+    assert seen(dedup, KEY, B, b"other", 2) == (Seen.IN_PROGRESS, None)
 
 
 def test_a_forgotten_request_is_new_again():
     dedup = Dedup()
-    dedup.see(KEY, A, b"data", 0)
-    dedup.forget(KEY, B)
+    _, first = dedup.see(KEY, B, b"data", 0)
+    _, entry = dedup.see(KEY, A, b"data", 0)
+    dedup.forget(KEY, first)
     assert dedup.see(KEY, A, b"data", 1)[0] is Seen.IN_PROGRESS
-    dedup.forget(KEY, A)
+    dedup.forget(KEY, entry)
 
     assert dedup.see(KEY, A, b"data", 2)[0] is Seen.NEW
 
@@ -49,8 +57,8 @@ def test_a_forgotten_request_is_new_again():
 def test_an_answer_is_kept_for_one_period_and_gone_after_three():
     dedup = Dedup()
     dedup.see("first", A, b"", 0)
-    dedup.see(KEY, A, b"data", PERIOD_US - 1)
-    dedup.answered(KEY, A, b"answer")
+    _, entry = dedup.see(KEY, A, b"data", PERIOD_US - 1)
+    entry.answer = b"answer"
 
     assert dedup.see(KEY, A, b"data", 2 * PERIOD_US - 2)[0] is Seen.ANSWERED
     dedup.see("second", A, b"", 3 * PERIOD_US)
@@ -59,11 +67,11 @@ def test_an_answer_is_kept_for_one_period_and_gone_after_three():
 
 def test_an_answer_that_comes_after_a_rotation_is_kept():
     dedup = Dedup()
-    dedup.see(KEY, A, b"data", 0)
+    _, entry = dedup.see(KEY, A, b"data", 0)
     dedup.see("other", A, b"", PERIOD_US)
-    dedup.answered(KEY, A, b"answer")
+    entry.answer = b"answer"
 
-    assert dedup.see(KEY, A, b"data", PERIOD_US + 1) == (Seen.ANSWERED, b"answer")
+    assert seen(dedup, KEY, A, b"data", PERIOD_US + 1) == (Seen.ANSWERED, b"answer")
 
 
 def test_a_long_silence_leaves_nothing():

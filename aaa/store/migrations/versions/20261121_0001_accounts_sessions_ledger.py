@@ -201,10 +201,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.create_index("ix_session_account_id", ["account_id"], unique=False)
-        if op.get_context().dialect.name == "sqlite":
-            batch_op.create_index("ix_session_state_deadline", ["state", "deadline"], unique=False)
-        else:
-            batch_op.create_index("ix_session_ended_at_id", ["ended_at", "id"], unique=False)
+        batch_op.create_index("ix_session_ended_at_id", ["ended_at", "id"], unique=False)
 
     op.create_table(
         "session_alias",
@@ -343,10 +340,7 @@ def downgrade() -> None:
 
     op.drop_table("session_alias")
     with op.batch_alter_table("session", schema=None) as batch_op:
-        if op.get_context().dialect.name == "sqlite":
-            batch_op.drop_index("ix_session_state_deadline")
-        else:
-            batch_op.drop_index("ix_session_ended_at_id")
+        batch_op.drop_index("ix_session_ended_at_id")
         batch_op.drop_index("ix_session_account_id")
 
     op.drop_table("session")

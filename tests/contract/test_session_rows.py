@@ -1,4 +1,4 @@
-"""Rows of sessions: reports leave the indexes of PostgreSQL alone, and the sweeper finds what is due without one."""
+"""Rows of sessions: reports leave the indexes alone, and the sweeper finds what is due without one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from aaa.engine.answers import Outcome
 from aaa.engine.commands import Expire, Identity, LineRequest, Total, Update
-from aaa.store import postgres
+from aaa.store import postgres, sqlite
 from tests.contract.conftest import Bench
 from tests.contract.test_store import VOICE, access, start, stop
 
@@ -30,23 +30,37 @@ def test_a_report_changes_no_index(shared: Bench) -> None:
     shared.turn(is_counted)
 
 
-def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(
-    shared: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "STRETCH", 2)
-    shared.prepare({"alice": "10.00"})
-    node = shared.node()
-    shared.run(node, *((access(f"s{n}"), 1) for n in range(7)))
-    shared.run(node, *((start(f"s{n}"), None) for n in (1, 4)))
-    shared.clock.at(190)  # those that never started are due, those that did are not
+    monkeypatch.setattr(sqlite, "STRETCH", 2)
+    bench.prepare({"alice": "10.00"})
+    node = bench.node()
+    bench.run(node, *((access(f"s{n}"), 1) for n in range(7)))
+    bench.run(node, *((start(f"s{n}"), None) for n in (1, 4)))
+    bench.clock.at(190)  # those that never started are due, those that did are not
 
     def are_expired() -> bool:
         node.sweep()
-        return 5 == len(shared.rows("SELECT 1 FROM session WHERE state=2 AND ended_at IS NOT NULL"))
+        return 5 == len(bench.rows("SELECT 1 FROM session WHERE state=2 AND ended_at IS NOT NULL"))
 
-    shared.turn(are_expired)
-    shared.clock.at(1000)
-    shared.turn(lambda: node.sweep() or [(0,)] == [tuple(r) for r in shared.rows("SELECT live_sessions FROM account")])
+    bench.turn(are_expired)
+    bench.clock.at(1000)
+    bench.turn(lambda: node.sweep() or [(0,)] == [tuple(r) for r in bench.rows("SELECT live_sessions FROM account")])
+
+
+def test_more_due_sessions_than_one_sweep_takes_are_taken_by_the_next(bench: Bench) -> None:
+    bench.prepare({"alice": "10.00"})
+    node = bench.node()
+    bench.run(node, *((access(f"s{n}"), 1) for n in range(7)))
+    bench.clock.at(190)
+    expired = "SELECT count(*) FROM session WHERE state=2"
+
+    node.sweep(most=3)
+    bench.turn(lambda: [(3,)] == [tuple(row) for row in bench.rows(expired)])
+    node.sweep(most=3)
+    bench.turn(lambda: [(6,)] == [tuple(row) for row in bench.rows(expired)])
+    node.sweep(most=3)
+    bench.turn(lambda: [(7,)] == [tuple(row) for row in bench.rows(expired)])
 
 
 def test_an_expired_session_that_lives_again_is_swept_again(bench: Bench) -> None:

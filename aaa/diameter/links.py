@@ -1,0 +1,102 @@
+"""
+The way back to clients: over which connection a session's client is asked something, and what was asked.
+
+Server-initiated requests go to the session's Origin-Host over the connection its last request came by, which may
+lead through relays, else over one of that host's own (RFC 6733 6.1.9, 8.5).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from aaa.diameter import codec
+from aaa.diameter import names as n
+from aaa.diameter.capabilities import Identity
+from aaa.diameter.credit_control import session_of
+from aaa.diameter.text import COMMANDS
+from aaa.diameter.turns import Link
+from aaa.diameter.waiting import Waiting, put
+
+
+class Links:
+    """
+    Open connections by host and by session.
+
+    Args:
+        counters: Counts what is asked.
+    """
+
+    def __init__(self, identity: Identity, counters: Counter[tuple[str, ...]]) -> None:
+        self._identity = identity
+        self._counters = counters
+        self._sessions: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
+        self.waiting = Waiting()
+
+    def joined(self, link: Link, realm: str) -> None:
+        """A connection is open."""
+        put(self._hosts, link.origin_host, (link, realm))
+
+    def forget(self, link: Link) -> None:
+        """A connection is gone."""
+        if self._hosts.get(link.origin_host, (None,))[0] is link:
+            del self._hosts[link.origin_host]
+        self._sessions = {name: known for name, known in self._sessions.items() if known[0] is not link}
+
+    def came(self, name: str, link: Link, realm: str) -> None:
+        """A request of a session came over this connection."""
+        known = self._sessions.get(name)
+        if known is None or known[0] is not link:
+            put(self._sessions, name, (link, realm))
+
+    def abort(self, key: str) -> bool:
+        """
+        Ask the client of a session to end it (RFC 6733 8.5.1); its CCR-T or its deadline settles it.
+
+        Returns:
+            Whether there was a connection to ask over.
+        """
+        return self._ask(key, n.ABORT_SESSION, b"")
+
+    def reauthorize(self, key: str, ended: Collection[int | None] = ()) -> bool:
+        """
+        Ask the client of a session to report and ask anew (RFC 8506 5.5): money or prices changed.
+
+        Args:
+            ended: The rating groups that want for it; a single one is named, else the whole session is asked.
+        """
+        extra = codec.u32(n.RE_AUTH_REQUEST_TYPE, 0)
+        group = next(iter(ended)) if len(ended) == 1 else None
+        if group is not None:
+            extra += codec.u32(n.RATING_GROUP, group)
+        return self._ask(key, n.RE_AUTH, extra)
+
+    def replenished(self, account_id: int) -> list[str]:
+        """An account got money: ask the clients of its sessions that were told of the end; returns whom."""
+        return [key for key, ended in self.waiting.take(account_id) if self.reauthorize(key, ended)]
+
+    def _ask(self, key: str, number: int, extra: bytes) -> bool:
+        host, session_id, part = session_of(key)
+        known = self._sessions.get(_first_name(key, part)) or self._hosts.get(host)
+        if known is None:
+            return False
+        if part is not None:
+            extra += codec.u64(n.CC_SUB_SESSION_ID, part)
+        link, realm = known
+        body = (
+            codec.text(n.SESSION_ID, session_id),
+            self._identity.avps(),
+            codec.text(n.DESTINATION_REALM, realm),
+            codec.text(n.DESTINATION_HOST, host),
+            codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL),
+            extra,
+        )
+        self._counters["messages", link.origin_host, COMMANDS[number], "out", ""] += 1
+        return link.request(number, b"".join(body))
+
+
+def _first_name(key: str, part: int | None) -> str:
+    """The name a session began under before it was used again."""
+    mark = f"|~s{part}" if part is not None else ""
+    return key.partition("|~")[0] + mark
