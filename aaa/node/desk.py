@@ -210,9 +210,11 @@ class Desk:
         Whether to suppose that no session is stored under these names, and have the batch look.
 
         What begins a session rarely names one that exists, so it is cheaper to decide again when it did than to read
-        every time.  An early start of this node has to be read: the batch would find its row.
+        every time; but not on an account that other nodes move, which would lose.  An early start of this node has to
+        be read: the batch would find its row.
         """
-        if self._stored is not None or request.account_id not in self.cache.accounts:
+        number, cache = request.account_id, self.cache
+        if self._stored is not None or number not in cache.accounts or cache.is_doubted(number):
             return False
         command = request.command
         if not isinstance(command, Begin) and (not isinstance(command, Event) or command.refunds):
