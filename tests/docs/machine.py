@@ -152,6 +152,14 @@ class Machine:
         if url is not None:
             config = config.replace(f"sqlite:///{self.root}/var/lib/aaa/aaa.db", url)
         (self.root / "etc/aaa/aaa.toml").write_text(config)
+        try:
+            self._install(installed)
+        except BaseException:
+            self.close()
+            raise
+
+    def _install(self, installed: Path | None) -> None:
+        """Have the server run, provisioned; nothing stays behind when it does not."""
         if installed is None:
             Keys.create(self.root / "etc/aaa/server.key")
             self._do("aaactl db upgrade && systemctl start aaad && aaactl apply world.toml")
@@ -231,8 +239,8 @@ class Machine:
     def close(self) -> None:
         """End the server, remove everything."""
         pid = self.root / "aaad.pid"
-        if pid.exists():
-            number = int(pid.read_text())
+        number = int(pid.read_text() or 0) if pid.exists() else 0
+        if number:
             for sent in (signal.SIGTERM, signal.SIGTERM, signal.SIGKILL):  # the second one cuts the drain short
                 try:
                     os.kill(number, sent)

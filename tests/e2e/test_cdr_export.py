@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.calls import USERS, Load
 from tests.support.postgres import BINARIES
 from tests.support.process import NAS, Aaad, provisioned
 
+NUMBERS = count(step=10_000)  # of the first call each time
 BALANCES = {f"u{number}": "10000.00" for number in range(USERS)}
 
 
@@ -32,8 +34,9 @@ def records(*directories: Path) -> list[tuple[str, str]]:
 
 
 def calls(server: Aaad, seconds: float) -> None:
-    """Calls for a while, all of them to their end."""
+    """Calls nobody made before, for a while, all of them to their end."""
     load = Load(server, 8)
+    load.begun = next(NUMBERS)
     load.run(seconds)
     load.run(10, begins=False)
     load.close()
