@@ -222,8 +222,8 @@ BUGS = [
     Mutation(
         "due sessions are not found",
         "aaa/store/sqlite_sql.py",
-        "WHERE ended_at IS NULL AND id>?",
-        "WHERE ended_at IS NULL AND state=9 AND id>?",
+        "id<=? AND deadline<=?",
+        "id<=? AND deadline<=? AND state=9",
     ),
 ]
 
