@@ -45,7 +45,10 @@ BUGS = [
         "moved(account, (), ())",
     ),
     Mutation(
-        "a grant holds nothing", "aaa/engine/lines.py", "accrued, held - posted, posted,", "accrued, accrued, posted,"
+        "a grant holds nothing",
+        "aaa/engine/lines.py",
+        "        held - line.posted_micro,\n",
+        "        line.accrued_micro,\n",
     ),
     Mutation("only the last line is charged", "aaa/engine/settle.py", "due_micro += amount", "due_micro = amount"),
     Mutation(
@@ -218,9 +221,9 @@ BUGS = [
     Mutation("answers are not stored", "aaa/store/codec.py", "            session.seen,\n", "            (),\n"),
     Mutation(
         "due sessions are not found",
-        "aaa/store/sqlite.py",
-        "WHERE state=1 AND deadline<=?",
-        "WHERE state=9 AND deadline<=?",
+        "aaa/store/sqlite_sql.py",
+        "id<=? AND deadline<=?",
+        "id<=? AND deadline<=? AND state=9",
     ),
 ]
 

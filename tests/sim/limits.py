@@ -23,6 +23,7 @@ LIMITS: dict[int, dict[str, int]] = {
     12: {"calls_per_second": 1},
 }
 STEP_BACK_US = 2 * SECOND_US  # the furthest the clock is ever set back
+VAIN_MAX = 10  # refusals whose holds were given back in the same moment
 REPLAYED_US = 7200 * SECOND_US  # more than what a journal brings later is older than the entries around it
 OF_SESSIONS = ("charge", "assumed", "correction", "debit", "refund")
 
@@ -45,6 +46,7 @@ class LimitLaws:
         self._reader = reader
         self._exempt: set[int] = set()
         self._doubtful: set[int] = set()
+        self._vain = 0
 
     def exempt(self, account: int) -> None:
         """An account that was granted something while the store was down: that stands, whatever its limits (S11)."""
@@ -53,6 +55,17 @@ class LimitLaws:
     def stepped_back(self, before: int, after: int) -> None:
         """The clock was set back: what begins in these seconds is counted in the latest there was."""
         self._doubtful.update(range(after // SECOND_US, before // SECOND_US + 1))
+
+    def refused(self, number: int, now: int) -> None:
+        """A window refused something; it may not go on doing so in an hour in which nothing was spent yet."""
+        row = self._reader.execute("SELECT windows, reserved FROM account WHERE id=?", (number,)).fetchone()
+        windows = json.loads(row[0])
+        if any(start >= now - now % LENGTH_US[kind] for kind, start, _ in windows if kind in LENGTH_US):
+            return
+        if 2 * row[1] < LIMITS[number]["spend_per_hour_micro"]:
+            self._vain += 1
+            if self._vain > VAIN_MAX:
+                raise LawBroken(f"windows: account {number} is refused in an hour in which it spent nothing")
 
     def check(self, now: int) -> None:
         """Every limited account, at one instant."""

@@ -213,7 +213,7 @@ class Simulator:
         for client, command in sent:
             place = self._place_of(client)
             self.nodes.nodes[place].submit(command, client.payer(command), self._receiver(place, client, command))
-        if rng.random() < 0.2:
+        if rng.random() < 0.5:
             rng.choice(self.nodes.nodes).sweep(50)  # finds sessions due that are just being heard of
         roll = rng.random()
         if roll < 0.003:
@@ -235,12 +235,13 @@ class Simulator:
         self.begun += 1
         account = rng.randrange(1, ACCOUNTS + 1)
         roll = rng.random()
-        if roll < 0.7:
+        calls, sessions = (0.4, 0.5) if account in LIMITS else (0.7, 0.9)  # debits are what is refunded hours later
+        if roll < calls:
             call = Call(f"nas|x|0|s:{self.begun}", account, rng)
             if self._outages is not None:
                 call.policy = replace(call.policy, outage_call_s=rng.choice(CAPS_S))
             return call
-        if roll < 0.9:
+        if roll < sessions:
             return PeerSession(f"d|peer|{self.begun}", account, rng)
         return Message(f"e|peer|{self.begun}", account, rng)
 
@@ -268,6 +269,8 @@ class Simulator:
             return
         client.outstanding = None
         client.answered(command, answer, self.clock.now)
+        if isinstance(answer, Denial) and answer.reason is Reason.LIMIT_WINDOW:
+            self._laws.limits.refused(client.account, self.clock.now)
         self._count("grants" if isinstance(answer, Grant) else "denials" if isinstance(answer, Denial) else "acks")
         if client.is_over and client.charged() is not None:
             self._count("settled")
