@@ -1,10 +1,14 @@
 """`python -m bench`: every measurement, one after the other."""
 
+import platform
 import sys
 
 from bench import diameter, profiles, radius, rating, workers
+from rating import price
 
 if __name__ == "__main__":
+    build = "compiled" if price.__file__.endswith(".so") else "plain"
+    print(f"Python {platform.python_version()} ({sys.base_prefix}), {build} modules", flush=True)
     rating.main()
     profiles.main()
     diameter.main()
