@@ -20,7 +20,7 @@ COMPILED = {
     "aaa/ops": "histogram",
     "aaa/radius": "access accounting attributes auth checks dedup identity packet request service tickets",
     "aaa/radius/profiles": "access accounting answers values",
-    "aaa/store": "batch codec names",
+    "aaa/store": "batch codec names postgres_rows sqlite_rows",
 }
 OPTIONS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
 

@@ -21,11 +21,10 @@ from sqlalchemy.pool import StaticPool
 
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
-from aaa.engine.terms import LIVE
 from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
 from aaa.store import outbox
-from aaa.store.batch import Batch, Rare, Row, account_update, cdr_row, session_insert, session_update, unrated_row
-from aaa.store.codec import SESSION_COLUMNS, dumps, session_from_row
+from aaa.store.batch import Batch
+from aaa.store.codec import SESSION_COLUMNS, session_from_row
 from aaa.store.names import NameFilter
 from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.profiles import (
@@ -36,25 +35,12 @@ from aaa.store.profiles import (
     bucket_from_row,
     subscriber_from_row,
 )
+from aaa.store.sqlite_rows import rows_of
 from aaa.store.sqlite_sql import (
     DUE,
-    END_EPOCH,
-    END_SESSION,
-    INSERT_ALIAS,
-    INSERT_CDR,
-    INSERT_EARLY,
-    INSERT_ENTRY,
-    INSERT_EVENT,
-    INSERT_MOVEMENT,
-    INSERT_SESSION,
-    INSERT_UNITS,
     PRAGMAS,
     STRETCH_END,
     UPDATE_ACCOUNT,
-    UPDATE_BUCKET,
-    UPDATE_SESSION,
-    UPDATE_WINDOWS,
-    UPSERT_EPOCH,
 )
 
 STRETCH = 5_000  # live sessions looked at in one sweep
@@ -237,7 +223,7 @@ class SqliteStore:
             done(Committed())
 
     def _write(self, batch: Batch, now: int) -> None:
-        accounts, parts = self._rows(batch, now)
+        accounts, parts = rows_of(batch, self.names, self.consumers, now)
         if not accounts and not any(rows for _, rows in parts):
             return
         db = self._db
@@ -255,62 +241,6 @@ class SqliteStore:
             if isinstance(error, (sqlite3.Error, StoreUnavailable, OverflowError)):
                 raise StoreUnavailable(str(error)) from error
             raise
-
-    def _rows(self, batch: Batch, now: int) -> tuple[list[Row], list[tuple[str, list[Row]]]]:
-        """A batch as account rows, and as rows of the other statements in their order."""
-        accounts: list[Row] = []
-        inserts: list[Row] = []
-        updates: list[Row] = []
-        ends: list[Row] = []
-        cdrs: list[Row] = []
-        entries: list[Row] = []
-        rare: list[Rare] = []
-        for stage in batch.values():
-            account = stage.account
-            if account is not None:
-                accounts.append(account_update(account, stage.version))
-            if stage.new_sessions:
-                for session in stage.new_sessions.values():
-                    inserts.append(session_insert(session))
-                    self.names.add(session.head.key)
-            for session in stage.sessions.values():
-                goes_on = session.revision == 0 and session.state in LIVE
-                (updates if goes_on else ends).append(session_update(session))
-            for session in stage.settled.values() if stage.settled else ():
-                cdrs.append(cdr_row(session, account.profile.currency if account is not None else ""))
-            if stage.entries:
-                entries += stage.entries
-            if stage.rare is not None:
-                rare.append(stage.rare)
-                cdrs += [unrated_row(number, record) for number, record in stage.rare.unrated]
-        parts = [
-            (INSERT_SESSION, inserts),
-            (UPDATE_SESSION, updates),
-            (END_SESSION, ends),
-            (INSERT_CDR, cdrs),
-            (INSERT_ENTRY, entries),
-        ]
-        if self.consumers:
-            parts.append((INSERT_EVENT, [row[1:] for row in outbox.rows(batch.values(), self.consumers, now)]))
-        return accounts, parts + self._rare_rows(rare, now) if rare else parts
-
-    def _rare_rows(self, rare: list[Rare], now: int) -> list[tuple[str, list[Row]]]:
-        """What most batches do not have: aliases, units, movements, early starts, restarts."""
-        aliases = [row for more in rare for row in more.aliases]
-        for name, _ in aliases:
-            self.names.add(name)
-        starts = [start for more in rare for start in more.early_starts]
-        restarts = [row for more in rare for row in more.restarts]
-        return [
-            (INSERT_ALIAS, aliases),
-            (UPDATE_BUCKET, [(b.amount, b.reserved, b.id) for more in rare for b in more.buckets.values()]),
-            (UPDATE_WINDOWS, [(dumps(w.windows), w.profile.id) for more in rare if (w := more.windows) is not None]),
-            (INSERT_UNITS, [entry for more in rare for entry in more.units]),
-            (INSERT_EARLY, [(key, start.started_us, start.deadline_us) for start in starts for key in start.keys]),
-            (INSERT_MOVEMENT, [row for more in rare for row in more.movements]),
-            (UPSERT_EPOCH, [row[:3] for row in restarts]),
-            (END_EPOCH, [(now, row[3], row[3] + "\x7f") for row in restarts]),
-        ]
 
     def load_locked(
         self,

@@ -129,7 +129,7 @@ BUGS = [
         "if window.kind == kind and window.start_us >= start_us:",
         "if window.kind == kind:",
     ),
-    Mutation("windows are not written", "aaa/store/sqlite.py", "(w := more.windows) is not None", "(w := None)"),
+    Mutation("windows are not written", "aaa/store/sqlite_rows.py", "(w := more.windows) is not None", "(w := None)"),
     Mutation("one more in a second than allowed", "aaa/engine/windows.py", ".amount >= most", ".amount > most"),
     Mutation(
         "a session is not counted in its second",
@@ -214,7 +214,7 @@ BUGS = [
     ),
     Mutation(
         "only one account's entries are written",
-        "aaa/store/sqlite.py",
+        "aaa/store/sqlite_rows.py",
         "entries += stage.entries",
         "entries = stage.entries",
     ),
