@@ -3,11 +3,11 @@
 import platform
 import sys
 
+from aaa.radius import packet
 from bench import diameter, profiles, radius, rating, workers
-from rating import price
 
 if __name__ == "__main__":
-    build = "compiled" if price.__file__.endswith(".so") else "plain"
+    build = "compiled" if packet.__file__.endswith(".so") else "plain"
     print(f"Python {platform.python_version()} ({sys.base_prefix}), {build} modules", flush=True)
     rating.main()
     profiles.main()
