@@ -39,6 +39,7 @@ campaign: ## long random runs that are not part of the suite
 	$(VENV)/python -m tests.mutation.engine_mutations
 	$(VENV)/python -m tests.sim --seed 1 --sessions 1000000
 	$(VENV)/python -m tests.sim --seed 2 --sessions 200000 --nodes 3
+	$(VENV)/python -m tests.sim --seed 3 --sessions 100000 --nodes 3 --outages
 
 sim: ## the simulator alone: make sim SEED=7 SESSIONS=100000 NODES=2
 	@.ci/setup test

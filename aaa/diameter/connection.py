@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IPullProducer, IPushProducer, ISSLTransp
 from zope.interface import implementer
 
 from aaa.diameter.cca import result_in
+from aaa.diameter.codec import UNKNOWN_SESSION_ID
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Opened, PeerMachine, Requested, State
 from aaa.diameter.peers import Peer
 from aaa.diameter.service import OTHER
@@ -48,9 +49,9 @@ class Connection(protocol.Protocol):
         self._unsent = bytearray()
         self.answers = InOrder(self._answer)
 
-    def request(self, command: int, body: bytes) -> bool:
-        """Send a request of ours."""
-        is_sent = self.machine.request(command, body, self._now())
+    def request(self, command: int, body: bytes, about: str) -> bool:
+        """Send a request of ours about a session."""
+        is_sent = self.machine.request(command, body, self._now(), about)
         self._touch()
         self._arm()
         return is_sent
@@ -164,9 +165,13 @@ class Connection(protocol.Protocol):
             elif isinstance(event, Closed):
                 server.counters["connections", self.origin_host, event.reason] += 1
             elif isinstance(event, Answered):
-                code = TIMEOUT if event.message is None else str(result_in(event.message))
+                code = 0 if event.message is None else result_in(event.message)
                 name = COMMANDS.get(event.command, OTHER)
-                server.counters["messages", self.origin_host, name, "in", code] += 1
+                told = TIMEOUT if event.message is None else str(code)
+                server.counters["messages", self.origin_host, name, "in", told] += 1
+                if code == UNKNOWN_SESSION_ID and event.about:
+                    service.lost(event.about)
+                    server.arrived()
         if machine.wants_to_send:
             self._touch()
         if self._timer is None:

@@ -93,7 +93,7 @@ class Links:
             extra,
         )
         self._counters["messages", link.origin_host, COMMANDS[number], "out", ""] += 1
-        return link.request(number, b"".join(body))
+        return link.request(number, b"".join(body), key)
 
 
 def _first_name(key: str, part: int | None) -> str:

@@ -60,10 +60,11 @@ class Requested(Value, frozen=True):
 
 
 class Answered(Value, frozen=True):
-    """What became of a request of ours; no message: nobody answered in time."""
+    """What became of a request of ours, and of which session; no message: nobody answered in time."""
 
     command: int
     message: Message | None
+    about: str = ""
 
 
 class Closed(Value, frozen=True):
@@ -109,7 +110,7 @@ class PeerMachine:
         self._watchdog_us = self.timers.watchdog_s * SECOND_US + jitter_us
         self._timer = now + self.timers.cer_s * SECOND_US
         self._unanswered = 0  # watchdog requests of ours
-        self._pending: dict[int, tuple[int, int]] = {}  # hop-by-hop: command, deadline
+        self._pending: dict[int, tuple[int, int, str]] = {}  # hop-by-hop: command, deadline, session
         self._hop_by_hop = now & 0xFFFFFFFF
 
     # -- octets and events ------------------------------------------------------------------------
@@ -153,12 +154,12 @@ class PeerMachine:
         if self.state is State.OPEN:
             self._out.append(data)
 
-    def request(self, command: int, body: bytes, now: int) -> bool:
-        """Send a request of ours in the credit-control application; False when it cannot be."""
+    def request(self, command: int, body: bytes, now: int, about: str = "") -> bool:
+        """Send a request of ours in the credit-control application, about a session; False when it cannot be."""
         if self.state is not State.OPEN or len(self._pending) >= PENDING_MAX:
             return False
         number = self._next()
-        self._pending[number] = (command, now + self.timers.request_s * SECOND_US)
+        self._pending[number] = (command, now + self.timers.request_s * SECOND_US, about)
         flags = REQUEST | PROXIABLE
         self._out.append(codec.message(flags, command, n.APPLICATION_CREDIT_CONTROL, number, number, (body,)))
         return True
@@ -171,7 +172,7 @@ class PeerMachine:
         number = self._next()
         body = (self.identity.avps(), codec.u32(n.DISCONNECT_CAUSE, cause))
         self._out.append(codec.message(REQUEST, n.DISCONNECT_PEER, 0, number, number, body))
-        self._pending[number] = (n.DISCONNECT_PEER, now + self.timers.cer_s * SECOND_US)
+        self._pending[number] = (n.DISCONNECT_PEER, now + self.timers.cer_s * SECOND_US, "")
 
     def lost(self) -> None:
         """The other side is gone."""
@@ -183,14 +184,14 @@ class PeerMachine:
         """When `on_timer` wants to be called, or None."""
         if self.state in (State.CLOSING, State.CLOSED):
             return None
-        return min([self._timer, *(deadline for _, deadline in self._pending.values())])
+        return min([self._timer, *(deadline for _, deadline, _ in self._pending.values())])
 
     def on_timer(self, now: int) -> None:
         """Do what is due."""
-        for number, (command, deadline) in list(self._pending.items()):
+        for number, (command, deadline, about) in list(self._pending.items()):
             if deadline <= now:
                 del self._pending[number]
-                self._events.append(Answered(command, None))
+                self._events.append(Answered(command, None, about))
                 if command == n.DISCONNECT_PEER:
                     self._close("no DPA")
         if self.state in (State.CLOSING, State.CLOSED) or now < self._timer:
@@ -282,7 +283,7 @@ class PeerMachine:
         if asked[0] == n.DISCONNECT_PEER:
             self._close("disconnected")
         else:
-            self._events.append(Answered(asked[0], message))
+            self._events.append(Answered(asked[0], message, asked[2]))
 
     def _answer(self, message: Message, code: int, extra: bytes) -> None:
         flags = message.flags & PROXIABLE | (ERROR if 3000 <= code < 4000 else 0)
@@ -299,8 +300,8 @@ class PeerMachine:
             return
         self.state = State.CLOSED if reason == "lost" else State.CLOSING
         self._rest = b""
-        for command, _ in self._pending.values():
-            self._events.append(Answered(command, None))
+        for command, _, about in self._pending.values():
+            self._events.append(Answered(command, None, about))
         self._pending.clear()
         self._events.append(Closed(reason))
 

@@ -38,6 +38,7 @@ from aaa.ops.histogram import Histogram
 WAITING_MAX = 4_096
 REUSES_MAX = 16
 OTHER = "other"
+LOST = "lost"  # why a session ended whose client does not know it
 CREDIT_CONTROL = COMMANDS[n.CREDIT_CONTROL]
 KINDS = ("", "initial", "update", "termination", "event")
 NEVER_REPORTED = 1 << 32  # beyond every CC-Request-Number
@@ -112,6 +113,14 @@ class DiameterService:
         """A connection is open; `state_id` is the Origin-State-Id its CER told, or 0."""
         self.links.joined(link, realm)
         self.in_state(link.origin_host, state_id)
+
+    def lost(self, key: str) -> None:
+        """
+        A client that was asked about a session answers that it knows none: it is settled at its last report.
+
+        Nobody else will end it (RFC 6733 8.3, 8.5); a CCR-T that comes all the same charges the difference (S8).
+        """
+        self.node.submit(Expire(key, LOST), None, _nobody)
 
     # -- requests ---------------------------------------------------------------------------------
 
@@ -295,6 +304,10 @@ class DiameterService:
         if turn.traced:
             self.traces.answer(turn.traced, host, data)
         turn.fill(data)
+
+
+def _nobody(_decided: Answer) -> None:
+    """Nobody waits for this answer."""
 
 
 def _unseen(_event: str, **_fields: object) -> None:

@@ -21,7 +21,7 @@ class Link(Protocol):
     peer: Peer
     origin_host: str
 
-    def request(self, command: int, body: bytes) -> bool: ...
+    def request(self, command: int, body: bytes, about: str) -> bool: ...
 
 
 class Taker(Protocol):

@@ -15,7 +15,7 @@ from aaa.engine.answers import LineDenial, LineGrant
 from aaa.engine.commands import Delta, LineRequest
 from aaa.engine.model import Line, LineHead
 from aaa.engine.money import MONEY
-from aaa.engine.terms import SECOND_US, Policy
+from aaa.engine.terms import SECOND_US, Policy, is_same
 
 
 def has_periods(head: LineHead) -> bool:
@@ -72,7 +72,7 @@ def placed(
         return requests
     found: list[LineRequest] = []
     for request in requests:
-        legs = [line for line in lines if line.head.key == request.key]
+        legs = [line for line in lines if is_same(line.head.key, request.key)]
         if not legs or not has_periods(legs[-1].head):
             found.append(request)
             continue

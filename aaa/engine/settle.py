@@ -12,7 +12,7 @@ from aaa.engine.lines import closed, reported
 from aaa.engine.model import Account, Line, Session
 from aaa.engine.periods import is_in, placed
 from aaa.engine.sums import moved, posted, ref_of, taken_units
-from aaa.engine.terms import LIVE, State
+from aaa.engine.terms import LIVE, State, is_same
 from aaa.engine.windows import spent
 from aaa.value import Value
 
@@ -137,22 +137,22 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
     """
     key = request.key
     for line in reversed(lines):
-        if line.head.key == key and (not request.at_us or is_in(line, request.at_us)):
+        if is_same(line.head.key, key) and (not request.at_us or is_in(line, request.at_us)):
             return line
     if request.is_open:
         for line in reversed(lines):
-            if line.head.key.unit != key.unit and replace(line.head.key, unit=key.unit) == key:
+            if line.head.key.unit != key.unit and is_same(replace(line.head.key, unit=key.unit), key):
                 return line
     if key.service_ids and key.rating_group is not None and not request.wants_quota:
         # Services of a rating group may draw on a quota another of them was granted (RFC 8506 8.16, A.9).
         for line in reversed(lines):
             own = line.head.key
-            if own.service_ids != key.service_ids and replace(own, service_ids=key.service_ids) == key:
+            if own.service_ids != key.service_ids and is_same(replace(own, service_ids=key.service_ids), key):
                 return line
     for line in reversed(lines):  # which way a call goes need not be told in each of its requests
         own = line.head.key
         is_untold = own.direction != key.direction and not (own.direction and key.direction)
-        if is_untold and replace(own, direction=key.direction) == key:
+        if is_untold and is_same(replace(own, direction=key.direction), key):
             return line
     if request.is_bare and len(lines) == 1 and lines[0].head.key.unit == key.unit:
         return lines[0]

@@ -73,6 +73,16 @@ class ChargeKey(Value, frozen=True):
     direction: str = ""
 
 
+def is_same(key: object, other: object) -> bool:
+    """
+    Whether two keys are equal.
+
+    They come as objects: where both sides of `==` are known to be of one class of values, mypyc compiles it to
+    `is`, because it does not see that the class compares by content.
+    """
+    return key == other
+
+
 class Policy(Value, frozen=True):
     """
     How one client (NAS or peer) is to be granted units (S5, S6, S9), from configuration.

@@ -21,10 +21,12 @@ from aaa.engine.periods import change_us, has_periods, joined, opened_in, placed
 from aaa.engine.ports import Tariffs
 from aaa.engine.settle import correct, line_of, overspent
 from aaa.engine.sums import moved
-from aaa.engine.terms import SECOND_US, Policy, Reason, State
+from aaa.engine.terms import SECOND_US, Policy, Reason, State, is_same
 from aaa.errors import InvariantBroken
 
 Told = tuple[LineGrant | LineDenial, ...]
+NO_NEWS: Told = ()
+NO_NOTICES: tuple[Notice, ...] = ()
 
 
 def ask_again(accounts: Accounts, session: Session, command: Begin, tariffs: Tariffs, now: int) -> Decision:
@@ -81,10 +83,12 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
         # What such a client used since its last report is told only once: take it, but grant nothing more.
         refused = tuple(LineDenial(request.key, Reason.NOT_ALLOWED) for request in requests if request.wants_quota)
         requests = tuple(replace(request, wants_quota=False) for request in requests)
-    lines, told, notices = _updated(
-        account, session, requests, session.head.policy, tariffs, event_us, answered_us, now
-    )
-    told += refused
+    lines, told, notices = session.lines, NO_NEWS, NO_NOTICES
+    if requests:
+        lines, told, notices = _updated(
+            account, session, requests, session.head.policy, tariffs, event_us, answered_us, now
+        )
+        told += refused
     started_us = session.started_us or (event_us if command.is_start else 0)
     if told and (is_numbered or any([isinstance(line, LineGrant) for line in told])):
         if answered_us != session.answered_us or started_us != session.started_us:
@@ -163,7 +167,7 @@ def _updated(
     lines = session.lines
     if len(lines) == 1 == len(requests) and not account.buckets:
         head = lines[0].head
-        if head.key == requests[0].key and not has_periods(head):
+        if is_same(head.key, requests[0].key) and not has_periods(head):
             return _updated_line(account, lines[0], requests[0], policy, event_us, answered_us, now)
     told: list[LineGrant | LineDenial] = []
     notices: tuple[Notice, ...] = ()

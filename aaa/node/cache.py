@@ -15,6 +15,8 @@ from aaa.engine.model import Account, Session
 from aaa.engine.terms import LIVE
 
 TRIM_LOOK = 64
+DOUBTS = 4  # unmoved reads after which an account is trusted again
+DOUBTED_MAX = 100_000
 
 
 class Cached:
@@ -41,6 +43,7 @@ class Cache:
         self.accounts: dict[int, Cached] = {}
         self.sessions: dict[int, Session] = {}
         self.names: dict[str, int] = {}
+        self._doubts: dict[int, int] = {}  # accounts that other nodes move too: how often to read before trusting
         self._closed: deque[int] = deque()
         self._accounts_max = accounts_max
         self._closed_max = closed_max
@@ -60,6 +63,22 @@ class Cache:
         """Remember an account that was loaded."""
         cached = self.accounts[account.profile.id] = Cached(account, version)
         return cached
+
+    def doubt(self, account_id: int) -> None:
+        """Another node moved this account: what is cached of it is likely to be stale again soon."""
+        if len(self._doubts) >= DOUBTED_MAX:
+            self._doubts.clear()
+        self._doubts[account_id] = DOUBTS
+
+    def is_doubted(self, account_id: int | None) -> bool:
+        """Whether an account is better read before it is decided on."""
+        return account_id in self._doubts
+
+    def confirm(self, account_id: int) -> None:
+        """A read found the account as it was cached."""
+        left = self._doubts.pop(account_id, 1) - 1
+        if left:
+            self._doubts[account_id] = left
 
     def put_session(self, session: Session) -> None:
         """Remember the latest value of a session under all its names."""
@@ -106,6 +125,7 @@ class Cache:
         self.sessions.clear()
         self.names.clear()
         self._closed.clear()
+        self._doubts.clear()
 
     def _drop_session(self, number: int) -> None:
         session = self.sessions.pop(number, None)

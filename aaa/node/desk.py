@@ -27,26 +27,19 @@ from aaa.store.port import Loaded, Wanted
 
 Reply = Callable[[Answer], None]
 _FOREIGN = Denial(Reason.FOREIGN_SESSION)
+_UNANSWERED = Denial(Reason.STORE_DOWN)
 
 
 class Request:
     """One command on its way: who asked, when, and where the answer goes."""
 
-    __slots__ = (
-        "account_id",
-        "again",
-        "answer",
-        "arrived_us",
-        "command",
-        "early_start_us",
-        "is_answered",
-        "is_loaded",
-        "is_replayed",
-        "movement",
-        "now",
-        "order",
-        "reply",
-    )
+    is_replayed = False  # from the journal of an outage, which must not answer it
+    is_loaded = False
+    is_answered = False
+    early_start_us = 0  # as the store knows it
+    again = 0  # how often it was decided in vain: its account had moved, or one before it lost
+    movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
+    answer: Answer = _UNANSWERED
 
     def __init__(self, command: Command, account_id: int | None, reply: Reply, now: int, order: int) -> None:
         self.command = command
@@ -54,14 +47,7 @@ class Request:
         self.reply = reply
         self.now = now
         self.arrived_us = now  # later than `now` for what is replayed
-        self.is_replayed = False  # from the journal of an outage, which must not answer it
         self.order = order  # of arrival
-        self.is_loaded = False
-        self.is_answered = False
-        self.early_start_us = 0  # as the store knows it
-        self.again = 0  # how often it was decided in vain: its account had moved, or one before it lost
-        self.movement: tuple[str, str] | None = None  # what was moved under an Adjust's key before
-        self.answer: Answer = Denial(Reason.STORE_DOWN)
 
     def wanted(self, cached: Container[int], emergency_id: int | None) -> Wanted:
         """What the store must be asked for, when these accounts are cached."""
@@ -224,9 +210,11 @@ class Desk:
         Whether to suppose that no session is stored under these names, and have the batch look.
 
         What begins a session rarely names one that exists, so it is cheaper to decide again when it did than to read
-        every time.  An early start of this node has to be read: the batch would find its row.
+        every time; but not on an account that other nodes move, which would lose.  An early start of this node has to
+        be read: the batch would find its row.
         """
-        if self._stored is not None or request.account_id not in self.cache.accounts:
+        number, cache = request.account_id, self.cache
+        if self._stored is not None or number not in cache.accounts or cache.is_doubted(number):
             return False
         command = request.command
         if not isinstance(command, Begin) and (not isinstance(command, Event) or command.refunds):

@@ -98,7 +98,7 @@ class Epochs:
         self._known[identity] = (epoch, now)
         self._stage().rarely().restarts.append((identity, epoch, now, prefix))
         cache = self._node.cache
-        for session in list(cache.sessions.values()):
+        for session in list(cache.sessions.values()) if prefix != NO_KEY else ():
             if session.head.key.startswith(prefix) and session.deadline_us > now:
                 cache.put_session(replace(session, deadline_us=now))
 

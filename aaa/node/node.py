@@ -248,6 +248,8 @@ class ChargingNode:
                     return
             if cached is None:
                 self.cache.put_account(account, found.version)
+            else:
+                self.cache.confirm(account.profile.id)
         if session is not None and session.head.id not in self.cache.sessions:
             self.cache.put_session(session)
         request.take(found)
@@ -271,6 +273,7 @@ class ChargingNode:
         """Another node moved this account: what is staged on it will lose, so decide it again now."""
         stage = self.desk.batch.get(number)
         self.counters["stale", ""] += 1
+        self.cache.doubt(number)
         if stage is not None:
             self._decide_again(stage)
         self.cache.drop_account(number)
@@ -311,7 +314,8 @@ class ChargingNode:
         self.flush()  # the next batch is on its way before the answers of this one are made
         answered: list[Request] = []
         for stage in batch.values():
-            self.tally.stage(stage)
+            if stage.new_sessions or stage.entries or stage.settled:
+                self.tally.stage(stage)
             answered += stage.requests
         self.answer(answered)
         for reply in restarts:
@@ -320,6 +324,7 @@ class ChargingNode:
     def _lost(self, stage: Stage) -> None:
         """Another node was faster on this account: load it and decide all of its requests again."""
         self.counters["conflicts", ""] += len(stage.requests)
+        self.cache.doubt(stage.account_id)
         self._decide_again(stage)
 
     def _decide_again(self, stage: Stage) -> None:

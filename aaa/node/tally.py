@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from aaa.engine.answers import Denial, Grant, LineGrant
+from aaa.engine.answers import Ack, Denial, Grant, LineGrant
 from aaa.engine.commands import Begin, Command, Event, Update
 from aaa.engine.model import Session
 from aaa.engine.terms import Reason
@@ -66,7 +66,10 @@ class Tally:
         """Count the answers that are given now."""
         counters = self.counters
         for request in requests:
-            answer, command = request.answer, request.command
+            answer = request.answer
+            if isinstance(answer, Ack):
+                continue  # nothing was asked for
+            command = request.command
             if isinstance(answer, Grant):
                 outcome = "granted"
                 for line in answer.lines:

@@ -55,34 +55,20 @@ class Stage:
     one is.
     """
 
-    __slots__ = (
-        "absent",
-        "account",
-        "account_id",
-        "before",
-        "entries",
-        "is_moved",
-        "new_sessions",
-        "rare",
-        "requests",
-        "sessions",
-        "settled",
-        "version",
-    )
+    version = 0
+    account: Account | None = None
+    is_moved = False
+    absent: tuple[str, ...] = ()
+    rare: Rare | None = None
+    before: Before | None = None
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
-        self.version = 0
-        self.account: Account | None = None
-        self.is_moved = False
-        self.absent: tuple[str, ...] = ()
         self.requests: list[Any] = []
         self.new_sessions: dict[int, Session] = {}
         self.sessions: dict[int, Session] = {}
         self.settled: dict[int, Session] = {}
         self.entries: list[Entry] = []
-        self.rare: Rare | None = None
-        self.before: Before | None = None
 
     def rarely(self) -> Rare:
         """What few decisions move, to be added to."""

@@ -15,6 +15,7 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
 from psycopg import OperationalError, pq
@@ -35,6 +36,14 @@ QUEUE_MAX = 10_000
 
 Row = tuple[bytes | None, ...]
 Done = Callable[[list[Row] | Failed], None]
+
+
+class _Kind(Enum):
+    """What is sent: a prepared statement to run, one that is not prepared, one to prepare."""
+
+    RUN = "run"
+    EXECUTE = "execute"
+    PREPARE = "prepare"
 
 
 @implementer(IReadDescriptor)
@@ -67,7 +76,8 @@ class Link:
         self._on_error = on_error
         self._sent_s = 0.0
         self._handle = -1
-        self._waiting: deque[tuple[bytes, list[bytes | None], bool, Done]] = deque()
+        self._waiting: deque[tuple[_Kind, bytes, list[bytes | None], Done]] = deque()
+        self._prepared: set[str] = set()  # on this connection, beside `statements`
         self._current: Done | None = None
         self._result: list[Row] | Failed | None = None
         self._pause_s = PAUSE_FIRST_S
@@ -82,13 +92,27 @@ class Link:
 
     def run(self, name: str, values: Sequence[str | None], done: Done) -> None:
         """Run a prepared statement with text values."""
-        self._ask(name, values, True, done)
+        self._ask(_Kind.RUN, name, values, done)
+
+    def has(self, name: str) -> bool:
+        """Whether a statement was prepared on this connection by `prepare`."""
+        return name in self._prepared
+
+    def prepare(self, name: str, sql: str) -> None:
+        """Prepare one more statement, before it is run for the first time; a refused one fails when it is run."""
+
+        def answered(rows: list[Row] | Failed) -> None:
+            if isinstance(rows, Failed):
+                self._prepared.discard(name)
+
+        self._prepared.add(name)
+        self._ask(_Kind.PREPARE, name, [sql], answered)
 
     def execute(self, sql: str, values: Sequence[str | None], done: Done) -> None:
         """Run a statement that is not prepared."""
-        self._ask(sql, values, False, done)
+        self._ask(_Kind.EXECUTE, sql, values, done)
 
-    def _ask(self, text: str, values: Sequence[str | None], is_prepared: bool, done: Done) -> None:
+    def _ask(self, kind: _Kind, text: str, values: Sequence[str | None], done: Done) -> None:
         if self._connection is None:
             done(Failed("no connection to the database"))
             return
@@ -97,7 +121,7 @@ class Link:
             return
         # Encoded before it is queued: a text that cannot be sent concerns nobody but who asked for it.
         encoded = [None if value is None else value.encode() for value in values]
-        self._waiting.append((text.encode(), encoded, is_prepared, done))
+        self._waiting.append((kind, text.encode(), encoded, done))
         if self._current is None:
             self._send()
 
@@ -106,14 +130,16 @@ class Link:
     def _send(self) -> None:
         if not self._waiting or self._connection is None:
             return
-        text, values, is_prepared, done = self._waiting.popleft()
+        kind, text, values, done = self._waiting.popleft()
         self._current, self._result = done, None
         self._sent_s = self._reactor.seconds()
         try:
-            if is_prepared:
+            if kind is _Kind.RUN:
                 self._connection.send_query_prepared(text, values)
-            else:
+            elif kind is _Kind.EXECUTE:
                 self._connection.send_query_params(text, values)
+            else:
+                self._connection.send_prepare(text, values[0] or b"")
             while self._connection.flush():
                 pass
         except Exception as error:
@@ -188,6 +214,7 @@ class Link:
 
     def _took(self, connection: abc.PGconn) -> None:
         self._connection = connection
+        self._prepared.clear()
         self._pause_s = PAUSE_FIRST_S
         self._handle = os.dup(connection.socket)
         self._reactor.addReader(self)

@@ -22,7 +22,7 @@ from aaa.store.batch import Batch
 from aaa.store.link import Done, Link
 from aaa.store.port import Committed, Failed, Loaded, Pulse, Wanted
 from aaa.store.postgres_rows import NUMBER, array, commit_values, load_values, loaded
-from aaa.store.postgres_sql import SETTINGS, STATEMENTS
+from aaa.store.postgres_sql import SETTINGS, STATEMENTS, commit
 from aaa.store.profiles import subscriber_from_row
 
 CONNECT_OPTIONS = {
@@ -32,7 +32,7 @@ CONNECT_OPTIONS = {
     "keepalives_idle": "5",
 }
 STRETCH = 20_000  # live sessions looked at in one sweep
-_MAIN = ("commit", "commit_rare", "load")
+_MAIN = ("load",)
 _ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
 
@@ -128,7 +128,10 @@ class PostgresStore:
 
     def _commit(self, link: Link, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         stages = [batch[number] for number in sorted(batch)]
-        name, values = commit_values(stages, now, outbox.rows(stages, self.consumers, now))
+        letters, values = commit_values(stages, now, outbox.rows(stages, self.consumers, now))
+        name = f"commit_{letters}"
+        if not link.has(name):
+            link.prepare(name, commit(letters))
         link.run(name, values, _told(done, lambda rows: Committed(frozenset(_numbers(rows)))))
 
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:

@@ -24,6 +24,7 @@ from aaa.store.batch import (
 )
 from aaa.store.codec import loads, session_from_row
 from aaa.store.port import Loaded, Wanted
+from aaa.store.postgres_sql import RARE, together
 from aaa.store.profiles import ACCOUNT_COLUMNS, BUCKET_COLUMNS, account_from_row, bucket_from_row
 
 _ACCOUNT = ACCOUNT_COLUMNS.split(", ")
@@ -60,30 +61,34 @@ def _columns(rows: Sequence[Row], kinds: str) -> list[str]:
 
 
 def commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str, list[str | None]]:
-    """The statement for a batch and its values; the stages are sorted by account."""
+    """The parts of a batch by letter (`postgres_sql.PARTS`) and their values; the stages are sorted by account."""
     moved = [account_update(stage.account, stage.version) for stage in stages if stage.account is not None]
-    kept = [(s.account_id, s.version) for s in stages if s.account is None and s.account_id]
-    inserts = [session_insert(session) for stage in stages for session in stage.new_sessions.values()]
-    updates = [(*session_update(session), stage.account_id) for stage in stages for session in stage.sessions.values()]
-    entries = [entry for stage in stages for entry in stage.entries]
-    absent = [(stage.account_id, name) for stage in stages for name in stage.absent]
-    values: list[str | None] = [
-        *_columns(moved, "nnnnnnn"),
-        *_columns(kept, "nn"),
-        *_columns(inserts, "nnttnnnntt"),
-        *_columns(updates, "nnnntnn"),
-        *_columns(_cdrs(stages), "nmttnnnnnttnnmtt"),
-        *_columns(entries, "nnnnttn"),
-        *_columns(absent, "nt"),
-    ]
     windows = [(windows_text(stage),) for stage in stages if stage.account is not None]
-    is_windowed = any(text for (text,) in windows)
-    rare = [*_rare(stages, now), (events, "nttnt"), (windows, "t")]
-    if not is_windowed and not any(rows for rows, _ in rare[:-1]):
-        return "commit", values
-    for rows, kinds in rare:
-        values += _columns(rows, kinds)
-    return "commit_rare", values
+    parts: list[tuple[str, Sequence[Row], str]] = [
+        ("w", windows if any(text for (text,) in windows) else [], "t"),
+        ("k", [(s.account_id, s.version) for s in stages if s.account is None and s.account_id], "nn"),
+        ("n", [(stage.account_id, name) for stage in stages for name in stage.absent], "nt"),
+        ("i", [session_insert(session) for stage in stages for session in stage.new_sessions.values()], "nnttnnnntt"),
+        ("u", [(*session_update(session), s.account_id) for s in stages for session in s.sessions.values()], "nnnntnn"),
+        ("c", _cdrs(stages), "nmttnnnnnttnnmtt"),
+        ("l", [entry for stage in stages for entry in stage.entries], "nnnnttn"),
+        ("a", [(s.account_id, *row) for s in stages if s.rare is not None for row in s.rare.aliases], "ntn"),
+        ("o", events, "nttnt"),
+    ]
+    rare = _rare(stages, now)
+    is_rare = any(rows for rows, _ in rare)
+    present = together({letter for letter, rows, _ in parts if rows}, is_rare)
+    letters = "m"
+    values: list[str | None] = [*_columns(moved, "nnnnnnn")]
+    for letter, rows, kinds in parts:
+        if letter in present:
+            letters += letter
+            values += _columns(rows, kinds)
+    if is_rare:
+        letters += RARE
+        for rows, kinds in rare:
+            values += _columns(rows, kinds)
+    return letters, values
 
 
 def _cdrs(stages: list[Stage]) -> list[Row]:
@@ -97,9 +102,8 @@ def _cdrs(stages: list[Stage]) -> list[Row]:
 
 
 def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], str]]:
-    """What most batches do not have: aliases, movements, buckets, early starts, restarts."""
+    """What most batches do not have: movements, buckets, early starts, restarts; in the order of `RARE`."""
     rare = [(stage.account_id, stage.rare) for stage in stages if stage.rare is not None]
-    aliases = [(number, *row) for number, more in rare for row in more.aliases]
     movements = [(number, *row) for number, more in rare for row in more.movements]
     buckets = [
         (number, bucket.amount, bucket.reserved, bucket.id) for number, more in rare for bucket in more.buckets.values()
@@ -109,7 +113,6 @@ def _rare(stages: list[Stage], now: int) -> list[tuple[list[Row], str]]:
     early = {key: (key, start.started_us, start.deadline_us) for start in starts for key in start.keys}
     restarts = [row for _, more in rare for row in more.restarts]
     return [
-        (aliases, "ntn"),
         (movements, "ntttn"),
         (buckets, "nnnn"),
         (units, "nnnnnn"),

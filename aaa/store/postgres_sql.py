@@ -1,15 +1,15 @@
 """
 The statements of the PostgreSQL store: one for a load, one for a batch, whatever their size.
 
-A batch is one statement and so one transaction.  The account compare-and-set comes first, and everything
-else is gated by it: `(x.account IN (SELECT id FROM a)) IS TRUE` makes a hashed subplan where a plain `IN`
-became a nested loop of batch by batch.  What comes back are the accounts that lost.
+A batch is one statement and so one transaction, made of the parts it needs.  The account compare-and-set comes
+first, and everything else is gated by it: `(x.account IN (SELECT id FROM a)) IS TRUE` makes a hashed subplan where
+a plain `IN` became a nested loop of batch by batch.  What comes back are the accounts that lost.
 """
 
 from __future__ import annotations
 
 SETTINGS = (
-    "SET enable_hashjoin=off; SET enable_mergejoin=off; SET enable_seqscan=off; "
+    "SET enable_hashjoin=off; SET enable_mergejoin=off; SET enable_seqscan=off; SET enable_bitmapscan=off; "
     "SET plan_cache_mode=force_generic_plan; "
     "SET jit=off; SET lock_timeout='200ms'; SET statement_timeout='5s'; SET synchronous_commit=on; "
     "SET idle_in_transaction_session_timeout='10s'"
@@ -24,124 +24,152 @@ CDR_FIELDS = (
     "id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, assumed, implausible, "
     "reported, head, lines"
 )
-CDR_TYPES = (
-    "bigint[], bigint[], text[], text[], int[], bigint[], bigint[], bigint[], bigint[], text[], text[], smallint[], "
-    "smallint[], bigint[], text[], text[]"
-)
 
-
-def _unnest(first: int, types: str, names: str) -> str:
-    casts = [f"${first + i}::{kind.strip()}" for i, kind in enumerate(types.split(","))]
-    return f"unnest({', '.join(casts)}) x({names})"
-
-
-ACCOUNT_TYPES = "bigint[], bigint[], bigint[], int[], bigint[], bigint[], bigint[]"
-ACCOUNT_SETS = "balance=x.b, accrued=x.c, reserved=x.r, live_sessions=x.l, entry_no=x.e, version=x.v+1"
-IS_FREE = "(x.i IN (SELECT account FROM g)) IS NOT TRUE"
-WHERE_AS_READ = f"WHERE t.id=x.i AND t.version=x.v AND {IS_FREE} RETURNING t.id), "
-CHECKS = (
-    f"k AS (SELECT t.id FROM {_unnest(8, 'bigint[], bigint[]', 'i, v')} JOIN account t ON t.id=x.i AND t.version=x.v "
-    f"WHERE {IS_FREE})"
-)
-# The accounts of decisions that took a session for new which is not.  No other node can slip one in between this look
-# and the commit: for the same account it would have moved the version, which is compared again once the row is
-# locked; for another account the key is unique, and the whole batch is decided again.  An alias or an early start
-# that is written in the very same moment goes unseen, as it would behind a read that came before the batch.
-# `= ANY` is an index condition whatever the planner believes the tables to hold; a join could become a scan of them.
-TAKEN = (
-    "n AS MATERIALIZED (SELECT key AS name FROM session WHERE key = ANY($51::text[]) "
-    "UNION ALL SELECT alias FROM session_alias WHERE alias = ANY($51::text[]) "
-    "UNION ALL SELECT key FROM early_start WHERE key = ANY($51::text[])), "
-    f"g AS MATERIALIZED (SELECT x.account FROM {_unnest(50, 'bigint[], text[]', 'account, name')} "
-    "WHERE (x.name IN (SELECT name FROM n)) IS TRUE), "
-)
-ACCOUNTS = (
-    f"{TAKEN}a AS (UPDATE account t SET {ACCOUNT_SETS} FROM {_unnest(1, ACCOUNT_TYPES, 'b, c, r, l, e, i, v')} "
-    f"{WHERE_AS_READ}{CHECKS}"
-)
-# No second part of the statement could change the same row, so the windows are set here; '' leaves them.
-ACCOUNTS_RARE = (
-    f"{TAKEN}a AS (UPDATE account t SET {ACCOUNT_SETS}, windows=CASE WHEN x.w='' THEN t.windows ELSE x.w END FROM "
-    + _unnest(1, ACCOUNT_TYPES, "b, c, r, l, e, i, v, w").replace(") x(", ", $83::text[]) x(")
-    + f" {WHERE_AS_READ}{CHECKS}"
-)
-INSERTS = (
-    f"i AS (INSERT INTO session ({SESSION_FIELDS}, ended_at) SELECT x.*, {ENDED} FROM "
-    + _unnest(
-        10,
-        "bigint[], bigint[], text[], text[], smallint[], bigint[], bigint[], bigint[], text[], text[]",
+# The parts of a batch by letter, in this order: rows of columns of these types, read as these names.  A statement has
+# the parts that its batch needs, because each costs the server about 10 us even when it is empty.
+PARTS = {
+    "m": ("bigint bigint bigint int bigint bigint bigint", "b, c, r, l, e, i, v"),  # accounts that move
+    "w": ("text", "w"),  # their windows; '' leaves them
+    "k": ("bigint bigint", "i, v"),  # accounts that must not have moved
+    "n": ("bigint text", "account, name"),  # names under which nothing may be stored
+    "i": (
+        "bigint bigint text text smallint bigint bigint bigint text text",
         "id, account, key, origin, state, deadline, accrued, reserved, head, body",
-    )
-    + f" WHERE {GATE})"
-)
-UPDATES = (
-    "u AS (UPDATE session s SET state=x.state, deadline=x.deadline, accrued=x.accrued, reserved=x.reserved, "
-    f"body=x.body, ended_at={ENDED} "
-    "FROM "
-    + _unnest(
-        20,
-        "smallint[], bigint[], bigint[], bigint[], text[], bigint[], bigint[]",
+    ),
+    "u": (
+        "smallint bigint bigint bigint text bigint bigint",
         "state, deadline, accrued, reserved, body, id, account",
-    )
-    + f" WHERE s.id=x.id AND {GATE})"
-)
-CDRS = (
-    f"c AS (INSERT INTO cdr ({CDR_FIELDS}) SELECT x.* FROM "
-    + _unnest(27, CDR_TYPES, CDR_FIELDS.replace("account_id", "account"))
-    + f" WHERE x.account IS NULL OR {GATE} ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, "
-    "ended_at=excluded.ended_at, used=excluded.used, amount=excluded.amount, cause=excluded.cause, "
-    "assumed=excluded.assumed, implausible=excluded.implausible, reported=excluded.reported, lines=excluded.lines)"
-)
-ENTRIES = (
-    "l AS (INSERT INTO ledger_entry (account_id, entry_no, amount, balance_after, cause, ref, at) SELECT x.* FROM "
-    + _unnest(43, "bigint[], bigint[], bigint[], bigint[], text[], text[], bigint[]", "account, n, m, b, c, r, t")
-    + f" WHERE {GATE})"
-)
-RARE = (
-    "al AS (INSERT INTO session_alias (alias, session_id) SELECT x.alias, x.session FROM "
-    + _unnest(52, "bigint[], text[], bigint[]", "account, alias, session")
-    + f" WHERE {GATE} ON CONFLICT DO NOTHING), "
-    "mv AS (INSERT INTO idempotency (key, digest, result, at) SELECT x.k, x.d, x.r, x.t FROM "
-    + _unnest(55, "bigint[], text[], text[], text[], bigint[]", "account, k, d, r, t")
-    + f" WHERE {GATE}), "
-    "bu AS (UPDATE bucket t SET amount=x.m, reserved=x.r FROM "
-    + _unnest(60, "bigint[], bigint[], bigint[], bigint[]", "account, m, r, id")
-    + f" WHERE t.id=x.id AND {GATE}), "
-    "un AS (INSERT INTO unit_entry (bucket_id, session_id, revision, units, at) SELECT x.b, x.s, x.r, x.u, x.t FROM "
-    + _unnest(64, "bigint[], bigint[], bigint[], int[], bigint[], bigint[]", "account, b, s, r, u, t")
-    + f" WHERE {GATE}), "
-    "es AS (INSERT INTO early_start (key, started_at, deadline) SELECT x.* FROM "
-    + _unnest(70, "text[], bigint[], bigint[]", "k, s, d")
-    + " ON CONFLICT (key) DO UPDATE SET deadline=excluded.deadline), "
-    "ne AS (INSERT INTO nas_identity (identity, epoch, restarted_at) SELECT x.* FROM "
-    + _unnest(73, "text[], int[], bigint[]", "i, e, t")
-    + " ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at), "
-    "ee AS (UPDATE session s SET deadline=x.d FROM "
-    + _unnest(76, "bigint[], text[]", "d, p")
-    + " WHERE s.ended_at IS NULL AND starts_with(s.key, x.p)), "
-    "ob AS (INSERT INTO outbox (consumer, kind, at, body) SELECT x.c, x.k, x.t, x.b FROM "
-    + _unnest(78, "bigint[], text[], text[], bigint[], text[]", "account, c, k, t, b")
-    + f" WHERE {GATE})"
-)
-LOSERS = (
-    "SELECT x.i FROM unnest($6::bigint[]) x(i) WHERE (x.i IN (SELECT id FROM a)) IS NOT TRUE UNION ALL "
-    "SELECT x.i FROM unnest($8::bigint[]) x(i) WHERE (x.i IN (SELECT id FROM k)) IS NOT TRUE"
-)
+    ),
+    "c": (
+        "bigint bigint text text int bigint bigint bigint bigint text text smallint smallint bigint text text",
+        CDR_FIELDS.replace("account_id", "account"),
+    ),
+    "l": ("bigint bigint bigint bigint text text bigint", "account, n, m, b, c, r, t"),
+    "a": ("bigint text bigint", "account, alias, session"),
+    "o": ("bigint text text bigint text", "account, c, k, t, b"),  # events for the outbox
+    "p": ("bigint text text text bigint", "account, k, d, r, t"),  # movements of money
+    "b": ("bigint bigint bigint bigint", "account, m, r, id"),  # buckets
+    "t": ("bigint bigint bigint int bigint bigint", "account, b, s, r, u, t"),  # units taken from them
+    "s": ("text bigint bigint", "k, s, d"),  # early starts
+    "e": ("text int bigint", "i, e, t"),  # restarts of a NAS
+    "d": ("bigint text", "d, p"),  # and the sessions that they end
+}
+RARE = "pbtsed"  # these come together or not at all, so that the statements are not too many
+PAIRS = ("ni", "cl")
+WITH_RARE = "kniucla"
 
-COMMIT = f"WITH {ACCOUNTS}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES} {LOSERS}"
-COMMIT_RARE = f"WITH {ACCOUNTS_RARE}, {INSERTS}, {UPDATES}, {CDRS}, {ENTRIES}, {RARE} {LOSERS}"
+
+def together(letters: set[str], is_rare: bool) -> set[str]:
+    """
+    The parts that a statement has for these: what is seldom alone is never alone, and what is rare comes with most.
+
+    So there are 132 statements at most, and a server process keeps every one it was asked for.
+    """
+    grown = set(letters)
+    for pair in PAIRS:
+        if not grown.isdisjoint(pair):
+            grown.update(pair)
+    return grown.union(WITH_RARE) if is_rare else grown
+
+
+def commit(letters: str) -> str:
+    """
+    The statement for a batch that has these parts; what comes back are the accounts that lost.
+
+    Args:
+        letters: In the order of `PARTS`; `m` is always there.
+    """
+    rows, first = {}, 1
+    for letter in letters:
+        types, names = PARTS[letter]
+        casts = [f"${first + place}::{kind}[]" for place, kind in enumerate(types.split())]
+        rows[letter] = (casts, names)
+        first += len(casts)
+    if "w" in rows:
+        rows["m"] = (rows["m"][0] + rows.pop("w")[0], f"{rows['m'][1]}, w")
+    texts = {letter: f"unnest({', '.join(casts)}) x({names})" for letter, (casts, names) in rows.items()}
+    accounts = rows["m"][0][5]
+    windows = ", windows=CASE WHEN x.w='' THEN t.windows ELSE x.w END" if "w" in letters else ""
+    is_free = " AND (x.i IN (SELECT account FROM g)) IS NOT TRUE" if "n" in letters else ""
+    made = {letter: _MADE[letter].format(rows=text, is_free=is_free, gate=GATE) for letter, text in texts.items()}
+    if "n" in letters:
+        made["n"] = made["n"].replace("$names", rows["n"][0][1])
+        made = {"n": made.pop("n"), **made}
+    made["m"] = made["m"].replace("$windows", windows)
+    lost = f"SELECT x.i FROM unnest({accounts}) x(i) WHERE (x.i IN (SELECT id FROM a)) IS NOT TRUE"
+    if "k" in letters:
+        kept = rows["k"][0][0]
+        lost += f" UNION ALL SELECT x.i FROM unnest({kept}) x(i) WHERE (x.i IN (SELECT id FROM k)) IS NOT TRUE"
+    return f"WITH {', '.join(made.values())} {lost}"
+
+
+_MADE = {
+    # The accounts of decisions that took a session for new which is not.  No other node can slip one in between this
+    # look and the commit: for the same account it would have moved the version, which is compared again once the row
+    # is locked; for another account the key is unique, and the whole batch is decided again.  An alias or an early
+    # start that is written in the very same moment goes unseen, as it would behind a read that came before the batch.
+    # `= ANY` is an index condition whatever the planner believes the tables to hold; a join could scan them.
+    "n": (
+        "n AS MATERIALIZED (SELECT key AS name FROM session WHERE key = ANY($names) "
+        "UNION ALL SELECT alias FROM session_alias WHERE alias = ANY($names) "
+        "UNION ALL SELECT key FROM early_start WHERE key = ANY($names)), "
+        "g AS MATERIALIZED (SELECT x.account FROM {rows} WHERE (x.name IN (SELECT name FROM n)) IS TRUE)"
+    ),
+    # No second part of the statement could change the same row, so the windows are set here.
+    "m": (
+        "a AS (UPDATE account t SET balance=x.b, accrued=x.c, reserved=x.r, live_sessions=x.l, entry_no=x.e, "
+        "version=x.v+1$windows FROM {rows} WHERE t.id=x.i AND t.version=x.v{is_free} RETURNING t.id)"
+    ),
+    "k": "k AS (SELECT t.id FROM {rows} JOIN account t ON t.id=x.i AND t.version=x.v{is_free})",
+    "i": f"i AS (INSERT INTO session ({SESSION_FIELDS}, ended_at) SELECT x.*, {ENDED} FROM {{rows}} WHERE {{gate}})",
+    "u": (
+        "u AS (UPDATE session s SET state=x.state, deadline=x.deadline, accrued=x.accrued, reserved=x.reserved, "
+        f"body=x.body, ended_at={ENDED} FROM {{rows}} WHERE s.id=x.id AND {{gate}})"
+    ),
+    "c": (
+        f"c AS (INSERT INTO cdr ({CDR_FIELDS}) SELECT x.* FROM {{rows}} WHERE x.account IS NULL OR {{gate}} "
+        "ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, ended_at=excluded.ended_at, used=excluded.used, "
+        "amount=excluded.amount, cause=excluded.cause, assumed=excluded.assumed, implausible=excluded.implausible, "
+        "reported=excluded.reported, lines=excluded.lines)"
+    ),
+    "l": (
+        "l AS (INSERT INTO ledger_entry (account_id, entry_no, amount, balance_after, cause, ref, at) "
+        "SELECT x.* FROM {rows} WHERE {gate})"
+    ),
+    "a": (
+        "al AS (INSERT INTO session_alias (alias, session_id) SELECT x.alias, x.session FROM {rows} WHERE {gate} "
+        "ON CONFLICT DO NOTHING)"
+    ),
+    "o": ("ob AS (INSERT INTO outbox (consumer, kind, at, body) SELECT x.c, x.k, x.t, x.b FROM {rows} WHERE {gate})"),
+    "p": (
+        "mv AS (INSERT INTO idempotency (key, digest, result, at) SELECT x.k, x.d, x.r, x.t FROM {rows} WHERE {gate})"
+    ),
+    "b": "bu AS (UPDATE bucket t SET amount=x.m, reserved=x.r FROM {rows} WHERE t.id=x.id AND {gate})",
+    "t": (
+        "un AS (INSERT INTO unit_entry (bucket_id, session_id, revision, units, at) "
+        "SELECT x.b, x.s, x.r, x.u, x.t FROM {rows} WHERE {gate})"
+    ),
+    "s": (
+        "es AS (INSERT INTO early_start (key, started_at, deadline) SELECT x.* FROM {rows} "
+        "ON CONFLICT (key) DO UPDATE SET deadline=excluded.deadline)"
+    ),
+    "e": (
+        "ne AS (INSERT INTO nas_identity (identity, epoch, restarted_at) SELECT x.* FROM {rows} "
+        "ON CONFLICT (identity) DO UPDATE SET epoch=excluded.epoch, restarted_at=excluded.restarted_at)"
+    ),
+    "d": ("ee AS (UPDATE session s SET deadline=x.d FROM {rows} WHERE s.ended_at IS NULL AND starts_with(s.key, x.p))"),
+}
 
 LOAD = (
-    "WITH n AS (SELECT alias, session_id FROM session_alias WHERE alias = ANY($1::text[])), "
-    "s AS (SELECT id, account_id, key, origin, state, deadline, head, body FROM session WHERE key = ANY($1::text[]) "
-    "UNION SELECT id, account_id, key, origin, state, deadline, head, body FROM session WHERE id = ANY($2::bigint[]) "
-    "UNION SELECT id, account_id, key, origin, state, deadline, head, body FROM session "
-    "WHERE id IN (SELECT session_id FROM n)), "
-    "p AS (SELECT unnest($3::bigint[]) AS id UNION SELECT account_id FROM s) "
+    "WITH n AS MATERIALIZED (SELECT alias, session_id FROM session_alias WHERE alias = ANY($1::text[])), "
+    "s AS MATERIALIZED (SELECT id, account_id, key, origin, state, deadline, head, body FROM session "
+    "WHERE id = ANY(ARRAY(SELECT id FROM session WHERE key = ANY($1::text[]) UNION SELECT unnest($2::bigint[]) "
+    "UNION SELECT session_id FROM n))), "
+    "p AS MATERIALIZED (SELECT unnest($3::bigint[]) AS id UNION SELECT account_id FROM s) "
     "SELECT 's', to_json(s)::text FROM s UNION ALL "
     "SELECT 'n', to_json(n)::text FROM n UNION ALL "
-    "SELECT 'a', to_json(a)::text FROM account a WHERE a.id IN (SELECT id FROM p) UNION ALL "
-    "SELECT 'b', to_json(b)::text FROM bucket b WHERE b.account_id IN (SELECT id FROM p) UNION ALL "
+    "SELECT 'a', to_json(a)::text FROM account a WHERE a.id = ANY(ARRAY(SELECT id FROM p)) UNION ALL "
+    "SELECT 'b', to_json(b)::text FROM bucket b WHERE b.account_id = ANY(ARRAY(SELECT id FROM p)) UNION ALL "
     "SELECT 'e', to_json(e)::text FROM early_start e WHERE e.key = ANY($1::text[]) UNION ALL "
     "SELECT 'm', to_json(m)::text FROM idempotency m WHERE m.key = ANY($4::text[])"
 )
@@ -171,8 +199,6 @@ PULSE = (
     "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
 )
 STATEMENTS = {
-    "commit": COMMIT,
-    "commit_rare": COMMIT_RARE,
     "load": LOAD,
     "lock": LOCK,
     "due": DUE,

@@ -269,13 +269,14 @@ class SqliteStore:
             account = stage.account
             if account is not None:
                 accounts.append(account_update(account, stage.version))
-            for session in stage.new_sessions.values():
-                inserts.append(session_insert(session))
-                self.names.add(session.head.key)
+            if stage.new_sessions:
+                for session in stage.new_sessions.values():
+                    inserts.append(session_insert(session))
+                    self.names.add(session.head.key)
             for session in stage.sessions.values():
                 goes_on = session.revision == 0 and session.state in LIVE
                 (updates if goes_on else ends).append(session_update(session))
-            for session in stage.settled.values():
+            for session in stage.settled.values() if stage.settled else ():
                 cdrs.append(cdr_row(session, account.profile.currency if account is not None else ""))
             if stage.entries:
                 entries += stage.entries

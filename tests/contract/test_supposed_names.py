@@ -126,3 +126,19 @@ def test_of_two_nodes_that_begin_one_session_for_different_accounts_one_does(sha
 
         assert [Reason.FOREIGN_SESSION] == refused
     assert 22 == len(sessions(shared))
+
+
+def test_an_account_that_other_nodes_move_is_read_first_until_they_leave_it_alone(shared: Bench) -> None:
+    shared.prepare({"alice": "100.00"})
+    one, two = shared.node(), shared.node()
+    shared.run(one, (access("a1"), 1))
+    shared.run(two, (access("b1"), 1))
+    shared.run(one, (access("a2"), 1))  # loses: the other node has moved it
+    loads = counting_loads(one)
+    begun = []
+    for n in range(3, 12):
+        shared.run(one, (access(f"a{n}"), 1))
+        begun.append(len(loads))
+
+    assert [1, 2, 3, 4, 4] == begun[:5]
+    assert 4 == begun[-1]

@@ -18,7 +18,7 @@ DATA = ChargeKey("data", 10, (), "octets")
 MORE_DATA = ChargeKey("data", 20, (), "octets")
 MESSAGE = ChargeKey("message", None, (), "events")
 SPEECH = ChargeKey("voice", 1)
-POLICY = Policy("fixed", quantum_fixed=30, tells_validity=True, quantum_octets=500_000, validity_s=120)
+POLICY = Policy("fixed", quantum_fixed=30, tells_validity=True, quantum_octets=500_000, validity_s=40)
 REFUND_AFTER_S = (0, 60, 1800, 3600)  # in the same window of spending, or in a later one
 STEPS_S = 10  # more than the clock is ever set back while a session waits
 

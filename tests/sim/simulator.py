@@ -7,7 +7,9 @@ answered.  Requests are duplicated and overtake each other, answers are lost, no
 point (before a commit, after it, between commit and answer), the store refuses or fails with its outcome
 unknown or goes away for a while, the clock steps, ends never come.  With several nodes every interleaving of
 their work on the one database is played.  After every step the laws are checked against the database itself,
-and at the end each session against the price function.  One seed gives one run, to the last microsecond.
+and at the end each session against the price function.
+
+One seed gives one run, to the last microsecond.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_no_law_is_broken_by_nodes_that_race(fast_directory: Path, seed: int) ->
 def test_no_law_is_broken_while_the_store_goes_and_comes(fast_directory: Path, seed: int, nodes: int) -> None:
     stats = Simulator(fast_directory, seed, sessions=1200, nodes=nodes, outages=True).run()
 
-    assert stats["capped"] > 30
+    assert stats["capped"] > 10
     assert stats["settled"] > 300
 
 

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.engine.commands import Adjust
-from tests.unit.diameter.kit import TARIFF, Ocs, ccr, rate
+from tests.unit.diameter.kit import CLIENT, TARIFF, Ocs, ccr, rate
+from tests.wire.test_diameter_negative import Wire
 
 ALICE = "441632960001"
 DATA = "32251@3gpp.org"
@@ -128,3 +130,25 @@ def test_a_session_nobody_told_of_here_is_asked_for_what_ended(tmp_path):
     ocs.send(ccr("UPDATE_REQUEST", 1, service(10, 0, wants=False), context=DATA))
     ocs.order(Adjust(1_000_000, "topup", "t1"), 1)
     assert [request["Rating-Group"] for _, request in ocs.link.asked] == [20]
+
+
+@pytest.mark.parametrize(("code", "left"), [(5002, 10_000_000), (2002, 9_900_000), (3002, 9_900_000)])
+@pytest.mark.parametrize("ask", ["abort", "reauthorize"])
+def test_a_session_its_client_does_not_know_holds_nothing_any_more(tmp_path, ask, code, left):
+    wire = Wire(tmp_path)
+    connection = wire.opened()
+    units = ("Requested-Service-Unit", {"CC-Time": 60})
+    wire.send(connection, ccr("INITIAL_REQUEST", 0, units))
+    assert wire.ocs.available(ALICE) == 9_900_000
+    assert getattr(wire.server, ask)(f"d|{CLIENT}|{CLIENT};1;1")
+    (asked,) = wire.send(connection)
+    told = (
+        codec.text(n.SESSION_ID, f"{CLIENT};1;1") + codec.u32(n.RESULT_CODE, code) + codec.text(n.ORIGIN_HOST, CLIENT)
+    )
+    flags = 0x60 if code == 3002 else 0x40
+    wire.send(connection, codec.message(flags, asked.command, 4, asked.hop_by_hop, asked.end_to_end, [told]))
+    assert wire.ocs.available(ALICE) == left
+    used = ("Used-Service-Unit", {"CC-Time": 60})
+    wire.send(connection, ccr("TERMINATION_REQUEST", 1, used))
+    assert wire.ocs.available(ALICE) == 9_900_000  # what comes all the same is charged
+    assert wire.ocs.mismatches() == 0

@@ -118,7 +118,7 @@ class FakeLink:
         self.origin_host = origin_host
         self.asked: list[tuple[int, dict[str, Any]]] = []
 
-    def request(self, command: int, data: bytes) -> bool:
+    def request(self, command: int, data: bytes, about: str = "") -> bool:
         self.asked.append((command, read(codec.decode(codec.message(0xC0, command, 4, 1, 1, [data])))))
         return True
 
