@@ -25,7 +25,7 @@ from aaa.keys import Keys
 from aaa.store import schema
 
 START_TIMEOUT_S = 30.0
-LISTENING = re.compile(r"(?:radius )?(auth|acct|diameter) on ([^ ]+):(\d+)")
+LISTENING = re.compile(r"(?:radius )?(auth|acct|tls|diameter) on ([^ ]+):(\d+)")
 
 NAS = """
 [[nas]]

@@ -195,6 +195,24 @@ def test_a_packet_may_come_octet_by_octet(stream, certificates):
     assert read_reply(stream.receive(), WELL, b"radsec").code == p.ACCESS_ACCEPT
 
 
+def test_a_repeat_is_one_on_its_own_connection_only(stream, certificates):
+    """RFC 6613 2.6.1: another connection has Identifiers and cached answers of its own."""
+    stream.connect(certificates["named"])
+    stream.send(WELL)
+    first = stream.receive()
+    stream.send(WELL)
+    again = stream.receive()
+    other = stream.socket
+    submitted = len(stream.node.submitted)
+    stream.connect()
+    stream.send(WELL)
+    stream.receive()
+    other.close()
+
+    assert (first, submitted) == (again, 1)
+    assert len(stream.node.submitted) == 2
+
+
 @pytest.mark.parametrize("case", ["neg-rad-189", "neg-rad-191"])
 def test_what_breaks_the_stream_closes_it(stream, certificates, case):
     stream.connect(certificates["named"])
