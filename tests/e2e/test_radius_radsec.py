@@ -126,10 +126,8 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def server(aaad: Callable[..., Aaad], authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Aaad:
-    certificate, key = authority.issue("server", x509.DNSName("localhost"))
-    listener = f"ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}:caKey={authority.path}"
-    monkeypatch.setenv("AAA__RADIUS__TLS", json.dumps([listener]))
+def server(aaad: Callable[..., Aaad], authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Aaad:
+    monkeypatch.setenv("AAA__RADIUS__TLS", authority.listener())
     server = aaad(clients(CASES))
     server.apply(people())
     return server

@@ -236,9 +236,10 @@ class Aaad:
         )
         return _answers(result.stdout)
 
-    def ask(self, data: bytes, kind: str = "auth", timeout_s: float = 3.0) -> bytes | None:
+    def ask(self, data: bytes, kind: str = "auth", timeout_s: float = 3.0, source: str = "127.0.0.1") -> bytes | None:
         """Send one datagram from a socket of its own and wait for the answer."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.bind((source, 0))
             client.settimeout(timeout_s)
             client.sendto(data, ("127.0.0.1", self.ports[kind]))
             try:
