@@ -266,6 +266,14 @@ def test_an_unwanted_disconnect_request_is_refused_with_its_reason(stream, certi
     assert (reply.code, reply.number(101)) == (p.DISCONNECT_NAK, 406)
 
 
+def test_a_malformed_disconnect_request_closes_the_connection_and_is_counted(stream, certificates):
+    stream.connect(certificates["named"])
+    stream.send(bytes.fromhex("28010019") + bytes(16) + bytes.fromhex("0100626f62"))
+
+    assert stream.receive() == b""
+    assert stream.server.counters["dropped", "nas1", "attribute_length"] == 1
+
+
 def test_half_a_packet_and_then_silence_closes(stream, certificates, monkeypatch):
     monkeypatch.setattr(radsec, "READ_TIMEOUT_S", 0.05)
     stream.connect(certificates["named"])
