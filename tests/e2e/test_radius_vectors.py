@@ -16,8 +16,9 @@ from tests.support import radsec
 from tests.support.process import Aaad
 from tests.wire.test_radius_radsec import Authority
 
-ACCESS, ACCOUNTING, STATUS = 1, 4, 12
-# Requests that a server takes; the rest are answers, and what servers send to switches.
+# Requests that a server takes.  The rest has no answer of a server: Accept, Reject, Challenge and Accounting-Response
+# are ones, Disconnect- and CoA-Requests and their ACK and NAK are of `aaa.radius.dynauth`, and what RFC 6929 prints are
+# single attributes.
 REQUESTS: list[dict[str, Any]] = [
     one for one in (*vectors().values(), PRINTED_WRONG) if one["hex"][:2] in ("01", "04", "0c")
 ]
@@ -55,7 +56,7 @@ ATTRIBUTES = {
     "h323-credit-time": 9 << 8 | 102,
     "h323-return-code": 9 << 8 | 103,
 }
-PROXY_STATE = 33
+ACCOUNTING_REQUEST, PROXY_STATE = 4, 33
 
 # -- whom and what the vectors speak of ---------------------------------------------------------------
 
@@ -153,7 +154,7 @@ class Udp:
     def ask(self, number: int, vector: dict[str, Any]) -> tuple[bytes, bytes | None]:
         """The request of a vector and the answer it got."""
         request = bytes.fromhex(vector["hex"])
-        to_accounting = request[0] == ACCOUNTING or "acct port" in vector["direction"]
+        to_accounting = request[0] == ACCOUNTING_REQUEST or "acct port" in vector["direction"]
         kind = "acct" if to_accounting else "auth"
         return request, self._server.ask(request, kind, 1.0, _address(number))
 

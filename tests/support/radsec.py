@@ -13,7 +13,7 @@ import ssl
 from pathlib import Path
 
 SECRET = b"radsec"
-ACCESS, ACCOUNTING, STATUS, DISCONNECT = 1, 4, 12, 40
+ACCESS, ACCOUNTING, DISCONNECT = 1, 4, 40
 PASSWORD, SIGNATURE = 2, 80
 
 
