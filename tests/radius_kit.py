@@ -126,6 +126,11 @@ def subscriber(
     return Subscriber(account_id, f"acc-{value}", kind, value, credential)
 
 
+def digest_people(password: str) -> tuple[Subscriber, ...]:
+    """The payer of the digest vectors, under both names."""
+    return subscriber("bob", password), subscriber("bob@biloxi.com", password)
+
+
 def nas(**settings: Any) -> Nas:
     table = {
         "name": "nas1",

@@ -28,6 +28,7 @@ from aaa.radius.packet import (
     DISCONNECT_REQUEST,
     HEADER_LENGTH,
     LENGTH_MAX,
+    Malformed,
     Secret,
     answer,
     decode,
@@ -128,7 +129,11 @@ class RadSecProtocol(Protocol):
 
     def _refuse_dynauth(self, data: bytes) -> bool:
         """Answer what only a NAS takes, so that the asker need not wait (RFC 6614 2.5)."""
-        request = decode(data)
+        try:
+            request = decode(data)
+        except Malformed as error:
+            self._close(error.reason)
+            return False
         if not has_valid_request_authenticator(request, SECRET):
             self._close("bad_authenticator")
             return False

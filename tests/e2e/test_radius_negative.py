@@ -55,15 +55,15 @@ def people() -> str:
     return text
 
 
-def clients() -> str:
+def clients(cases: list[dict[str, Any]]) -> str:
     """One client for each case, at an address of its own, with the switches the case asks for."""
     text = '[[nas]]\nname = "control"\naddress = "127.8.8.8"\nsecret = "testing123"\n'
     text += 'require_message_authenticator = "no"\n'
-    for number, case in enumerate(CASES):
+    for number, case in enumerate(cases):
         config = case.get("config", {})
         settings = {"require_message_authenticator": "no", "limit_proxy_state": "no"}
         settings |= {key: config[key] for key in settings if key in config}
-        text += f'[[nas]]\nname = "{case["id"]}"\naddress = "{_address(number)}"\nsecret = "{case["secret"]}"\n'
+        text += f'[[nas]]\nname = "{case["id"]}"\naddress = "{address_of(number)}"\nsecret = "{case["secret"]}"\n'
         text += "".join(f'{key} = "{value}"\n' for key, value in settings.items())
         text += 'quantum = "fixed"\n'  # the cases share one balance
         text += f"accept_foreign_nonce = {str(config.get('accept_foreign_nonce', False)).lower()}\n"
@@ -72,7 +72,8 @@ def clients() -> str:
     return text
 
 
-def _address(number: int) -> str:
+def address_of(number: int) -> str:
+    """Where the client of a case sends from."""
     return f"127.1.{number // 250}.{number % 250 + 1}"
 
 
@@ -83,7 +84,7 @@ class Client:
         self.case = case
         self.codes: list[int | None] = []
         self._server = ("127.0.0.1", server.ports[case["target"]])
-        source = STRANGER if case["send"][0].get("from") == "unknown" else _address(number)
+        source = STRANGER if case["send"][0].get("from") == "unknown" else address_of(number)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((source, 0))
         self._socket.setblocking(False)
@@ -109,16 +110,17 @@ class Client:
 
 @pytest.fixture
 def server(aaad: Callable[..., Aaad]) -> Aaad:
-    server = aaad(clients())
+    server = aaad(clients(CASES))
     server.apply(people())
     return server
 
 
-def _allowed(udp: Any) -> set[int | None]:
+def allowed(udp: Any) -> set[int | None]:
+    """The codes of the answers that one expectation of the file allows, None for silence."""
     if udp == "discard":
         return {None}
     if "any_of" in udp:
-        return set().union(*(_allowed(one) for one in udp["any_of"]))
+        return set().union(*(allowed(one) for one in udp["any_of"]))
     return {udp["answer"]["code"]}
 
 
@@ -134,7 +136,7 @@ def test_hostile_packets_get_what_the_standards_say(server: Aaad):
     for client in asked:
         client.close()
         udp = client.case["expect"]["udp"]
-        turn = IN_TURN.get(client.case["id"]) or [_allowed(udp)] * len(client.codes)
+        turn = IN_TURN.get(client.case["id"]) or [allowed(udp)] * len(client.codes)
         if not all(code in codes for code, codes in zip(client.codes, turn, strict=True)):
             wrong.append((client.case["id"], client.case["title"], client.codes, turn))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:

@@ -25,7 +25,7 @@ from aaa.keys import Keys
 from aaa.store import schema
 
 START_TIMEOUT_S = 30.0
-LISTENING = re.compile(r"(?:radius )?(auth|acct|diameter) on ([^ ]+):(\d+)")
+LISTENING = re.compile(r"(?:radius )?(auth|acct|tls|diameter) on ([^ ]+):(\d+)")
 
 NAS = """
 [[nas]]
@@ -236,9 +236,10 @@ class Aaad:
         )
         return _answers(result.stdout)
 
-    def ask(self, data: bytes, kind: str = "auth", timeout_s: float = 3.0) -> bytes | None:
+    def ask(self, data: bytes, kind: str = "auth", timeout_s: float = 3.0, source: str = "127.0.0.1") -> bytes | None:
         """Send one datagram from a socket of its own and wait for the answer."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.bind((source, 0))
             client.settimeout(timeout_s)
             client.sendto(data, ("127.0.0.1", self.ports[kind]))
             try:

@@ -22,8 +22,18 @@ from aaa.radius import packet as p
 from aaa.radius import radsec
 from aaa.radius.clients import Clients
 from aaa.radius.server import RadiusServer, Settings
-from tests.radius_kit import KEYS, FakeDirectory, FakeNode, accounting_request, nas, read_reply, subscriber
-from tests.radius_vectors import negatives
+from tests.radius_kit import (
+    KEYS,
+    FakeDirectory,
+    FakeNode,
+    accounting_request,
+    digest_people,
+    nas,
+    read_reply,
+    subscriber,
+)
+from tests.radius_vectors import ONE_NONCE, negatives, octets
+from tests.support.radsec import under_radsec
 
 CASES = {case["id"]: case for case in negatives() if case["target"] == "radsec"}
 WELL = bytes.fromhex(CASES["neg-rad-187"]["send"][0]["hex"])
@@ -53,6 +63,11 @@ class Authority:
             )
         )
         return files
+
+    def listener(self) -> str:
+        """The `[radius] tls` setting, as the environment has it, of a server with a certificate of this authority."""
+        certificate, key = self.issue("server", x509.DNSName("localhost"))
+        return f'["ssl:0:interface=127.0.0.1:privateKey={key}:certKey={certificate}:caKey={self.path}"]'
 
     def _signed(self, key, subject, alternatives, is_authority: bool) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
@@ -89,14 +104,14 @@ def certificates(tmp_path_factory):
 class Stream:
     """A server with a RadSec listener, and a client connection to it."""
 
-    def __init__(self, certificates):
+    def __init__(self, certificates, people=(), **settings):
         certificate, key = certificates["server"]
         self.reactor = reactor  # TLS of Twisted flushes by the one that is installed; it is turned by hand
         self.node = FakeNode()
         self.server = RadiusServer(
             self.node,
-            FakeDirectory(subscriber("bob", "hello")),
-            Clients([nas(require_message_authenticator="yes")]),
+            FakeDirectory(*(people or (subscriber("bob", "hello"),))),
+            Clients([nas(require_message_authenticator="yes", **settings)]),
             KEYS,
             Settings(),
         )
@@ -195,6 +210,38 @@ def test_a_packet_may_come_octet_by_octet(stream, certificates):
     assert read_reply(stream.receive(), WELL, b"radsec").code == p.ACCESS_ACCEPT
 
 
+@pytest.mark.parametrize("name", ONE_NONCE)
+def test_a_digest_with_a_nonce_of_its_proxy_is_accepted(certificates, name):
+    stream = Stream(certificates, digest_people("zanzibar"), accept_foreign_nonce=True)
+    try:
+        stream.connect(certificates["named"])
+        request = under_radsec(octets(name), b"secret")
+        stream.send(request)
+        reply = read_reply(stream.receive(), request, b"radsec")
+    finally:
+        stream.close()
+
+    assert reply.code == p.ACCESS_ACCEPT
+
+
+def test_a_repeat_is_one_on_its_own_connection_only(stream, certificates):
+    """RFC 6613 2.6.1: another connection has Identifiers and cached answers of its own."""
+    stream.connect(certificates["named"])
+    stream.send(WELL)
+    first = stream.receive()
+    stream.send(WELL)
+    again = stream.receive()
+    other = stream.socket
+    submitted = len(stream.node.submitted)
+    stream.connect()
+    stream.send(WELL)
+    stream.receive()
+    other.close()
+
+    assert (first, submitted) == (again, 1)
+    assert len(stream.node.submitted) == 2
+
+
 @pytest.mark.parametrize("case", ["neg-rad-189", "neg-rad-191"])
 def test_what_breaks_the_stream_closes_it(stream, certificates, case):
     stream.connect(certificates["named"])
@@ -217,6 +264,14 @@ def test_an_unwanted_disconnect_request_is_refused_with_its_reason(stream, certi
     reply = read_reply(stream.receive(), request, b"radsec")
 
     assert (reply.code, reply.number(101)) == (p.DISCONNECT_NAK, 406)
+
+
+def test_a_malformed_disconnect_request_closes_the_connection_and_is_counted(stream, certificates):
+    stream.connect(certificates["named"])
+    stream.send(bytes.fromhex("28010019") + bytes(16) + bytes.fromhex("0100626f62"))
+
+    assert stream.receive() == b""
+    assert stream.server.counters["dropped", "nas1", "attribute_length"] == 1
 
 
 def test_half_a_packet_and_then_silence_closes(stream, certificates, monkeypatch):

@@ -20,21 +20,23 @@ from tests.radius_kit import (
     FakeNode,
     access_request,
     accounting_request,
+    digest_people,
     nas,
     read_reply,
     subscriber,
 )
+from tests.radius_vectors import ONE_NONCE, octets
 
 
 class Loop:
     """A reactor that is turned by hand."""
 
-    def __init__(self, *auth: str, acct: tuple[str, ...] = (), entries=()):
+    def __init__(self, *auth: str, acct: tuple[str, ...] = (), entries=(), people=()):
         self.reactor = SelectReactor()
         self.node = FakeNode()
         self.server = RadiusServer(
             self.node,
-            FakeDirectory(subscriber("bob", "hello"), subscriber("hashed", hash=BCRYPTED)),
+            FakeDirectory(*(people or (subscriber("bob", "hello"), subscriber("hashed", hash=BCRYPTED)))),
             Clients(entries or (nas(),)),
             KEYS,
             Settings(receive_buffer=1 << 20),
@@ -99,6 +101,17 @@ def test_a_slow_hash_is_checked_beside_the_reactor_and_answered(loop):
 
     assert read_reply(served.ask(request), request).code == p.ACCESS_ACCEPT
     assert read_reply(served.ask(wrong), wrong).code == p.ACCESS_REJECT
+
+
+@pytest.mark.parametrize("name", ONE_NONCE)
+def test_a_digest_with_a_nonce_of_its_proxy_is_accepted(loop, name):
+    served = loop(
+        "127.0.0.1:0", entries=(nas(secret="secret", accept_foreign_nonce=True),), people=digest_people("zanzibar")
+    )
+    request = octets(name)
+
+    assert read_reply(served.ask(request), request, b"secret").code == p.ACCESS_ACCEPT
+    assert len(served.node.submitted) == 1
 
 
 def test_datagrams_that_came_together_are_committed_together(loop):
