@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any
 
 from rating.findings import Findings, closest
+from rating.travel import remade
 
 DAY_S = 86_400
 FIRST_YEAR, LAST_YEAR = 2000, 2099
@@ -50,6 +51,9 @@ class Calendar:
     from_s: int = 0
     until_s: int = DAY_S
     weight: int = 1
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade(self)
 
     def applies(self, local: datetime) -> bool:
         """Say whether it applies at this wall-clock time."""

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import gcd, lcm
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rating.money import MICRO_DECIMALS, NANO_DECIMALS, TEN
 from rating.timetable import Timetable
+from rating.travel import remade
 
 NANO_PER_MICRO = 10 ** (NANO_DECIMALS - MICRO_DECIMALS)
 
@@ -32,6 +33,9 @@ class Step:
     unit_m: int
     initial_m: int
     next_m: int
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade(self)
 
 
 @dataclass(slots=True, frozen=True)
@@ -52,6 +56,9 @@ class Rate:
     calendar: str = ""
     valid_from_us: int | None = None
     valid_until_us: int | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade(self)
 
     @property
     def is_free(self) -> bool:

@@ -5,7 +5,7 @@ One immutable tariff version: finds the rate plan of a destination.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from rating.calendars import Calendar
@@ -77,6 +77,22 @@ class Tariff:
         self._orders: dict[tuple[str, str, int | None, str], tuple[tuple[TableKey, PrefixTable], ...]] = {}
         self._pricings: dict[tuple[tuple[int, ...], str], Pricing | None] = {}
         self._plans: dict[tuple[TableKey, int], RatePlan] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        made_from = (
+            self.name,
+            self.version,
+            self.currency,
+            self.timezone,
+            self.mode,
+            self.decimals,
+            self.fallback,
+            self._rate_sets,
+            self._names,
+            self._tables,
+            self._calendars,
+        )
+        return _arrived, (made_from, self.fallbacks)
 
     def find(
         self,
@@ -246,3 +262,10 @@ class Tariff:
             timetable = self._timetables.get(slots) or Timetable(self._zone, slots)
             self._timetables[slots] = timetable
         return Pricing(rates, timetable, unit, self.mode, self.decimals)
+
+
+def _arrived(made_from: tuple[Any, ...], fallbacks: tuple[Tariff, ...]) -> Tariff:
+    """A tariff in the process it travelled to."""
+    tariff = Tariff(*made_from)
+    tariff.fallbacks = fallbacks
+    return tariff
