@@ -45,12 +45,13 @@ sim: ## the simulator alone: make sim SEED=7 SESSIONS=100000 NODES=2
 	@.ci/setup test
 	$(VENV)/python -m tests.sim --seed $(SEED) --sessions $(SESSIONS) --nodes $(NODES)
 
-bench: ## the benchmark; prints figures, fails on wrong answers; COMPILED=1 compiles the hot modules first
+bench: ## the benchmark, plain and compiled; prints figures, fails on wrong answers; COMPILED=0 or =1 for one of them
 	@.ci/setup test
-ifdef COMPILED
-	.ci/compiled $(CURDIR)/$(VENV)/python -m bench
-else
+ifneq ($(COMPILED),1)
 	$(VENV)/python -m bench
+endif
+ifneq ($(COMPILED),0)
+	.ci/compiled $(CURDIR)/$(VENV)/python -m bench
 endif
 
 compiled: ## the suite against the hot modules compiled to C
