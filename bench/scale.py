@@ -1,5 +1,5 @@
 """
-Much of everything: 1,000,000 accounts, 75,000 open sessions, 10,000 sessions on one account (SQLite).
+Much of everything: 1,000,000 accounts, 100,000 open sessions, 10,000 sessions on one account (SQLite).
 
 Prints what a request costs beside a small store in the same run, the memory of the process, and how long the
 ledger takes to verify while calls go on.  `python -m bench.scale [ACCOUNTS]`.
@@ -81,8 +81,8 @@ def _measure(program: Path, server: Aaad, accounts: int) -> None:
         load(program, server, *timed, *bulk, "--users", str(accounts), "--pick", "rand"),
     )
     print(f"all / few accounts = {many / few:.2f} in CPU per request; {resident_mb(server.pid)} MB", flush=True)
-    sessions = ["-c", "110000", "--rate", "1000", "--think-ms", "25000", "--duration", "120", "--warmup", "1"]
-    show("up to 75,000 sessions open", load(program, server, *bulk, "--users", str(accounts), *sessions))
+    sessions = ["-c", "150000", "--rate", "1000", "--think-ms", "34000", "--duration", "150", "--warmup", "1"]
+    show("up to 100,000 sessions open", load(program, server, *bulk, "--users", str(accounts), *sessions))
     print(f"{resident_mb(server.pid)} MB", flush=True)
     paced = ["-c", "11000", "--rate", "500", "--think-ms", "5000", "--duration", "30", "--warmup", "1"]
     spread = show("10,000 sessions, 1,000 accounts", load(program, server, *bulk, "--users", "1000", *paced))
