@@ -79,7 +79,11 @@ class Tariff:
         self._plans: dict[tuple[TableKey, int], RatePlan] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        made_from = (
+        return _made, (self._made_from(), self.fallbacks)
+
+    def _made_from(self) -> tuple[Any, ...]:
+        """What makes it again, but for its fallbacks."""
+        return (
             self.name,
             self.version,
             self.currency,
@@ -92,7 +96,6 @@ class Tariff:
             self._tables,
             self._calendars,
         )
-        return _arrived, (made_from, self.fallbacks)
 
     def find(
         self,
@@ -155,21 +158,7 @@ class Tariff:
             tail = found
         if not chain:
             return self
-        resolved = Tariff(
-            self.name,
-            self.version,
-            self.currency,
-            self.timezone,
-            self.mode,
-            self.decimals,
-            self.fallback,
-            self._rate_sets,
-            self._names,
-            self._tables,
-            self._calendars,
-        )
-        resolved.fallbacks = tuple(chain)
-        return resolved
+        return _made(self._made_from(), tuple(chain))
 
     def _order(
         self, service: str, direction: str, rating_group: int | None, unit: str
@@ -264,8 +253,8 @@ class Tariff:
         return Pricing(rates, timetable, unit, self.mode, self.decimals)
 
 
-def _arrived(made_from: tuple[Any, ...], fallbacks: tuple[Tariff, ...]) -> Tariff:
-    """A tariff in the process it travelled to."""
+def _made(made_from: tuple[Any, ...], fallbacks: tuple[Tariff, ...]) -> Tariff:
+    """A tariff once more, with these fallbacks; also in another process."""
     tariff = Tariff(*made_from)
     tariff.fallbacks = fallbacks
     return tariff
