@@ -90,11 +90,23 @@ def _measure(program: Path, server: Aaad, accounts: int) -> None:
     print(f"one account / spread = {one / spread:.2f} in CPU per request", flush=True)
     begun = time.monotonic()
     code = subprocess.run(
-        [sys.executable, "-m", "aaa.cli", "--socket", server.socket, "ledger", "verify", "-o", "json"],
+        [
+            sys.executable,
+            "-c",
+            "from aaa.cli import main; main()",
+            "--socket",
+            server.socket,
+            "ledger",
+            "verify",
+            "-o",
+            "json",
+        ],
         capture_output=True,
         text=True,
         check=False,
     )
+    if code.returncode:
+        raise SystemExit(f"ledger verify: {code.stdout}{code.stderr}")
     print(f"ledger verify: {time.monotonic() - begun:.0f} s, {code.stdout.strip()[:300]}", flush=True)
 
 
