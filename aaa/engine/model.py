@@ -150,31 +150,6 @@ class Session(Value, frozen=True):
     implausible: bool = False
     reported: int | None = None  # total of the End, as reported
 
-    def heard_of(
-        self, state: State, deadline_us: int, lines: tuple[Line, ...], started_us: int, answered_us: int
-    ) -> Session:
-        """The session after a report: what most requests change, without the cost of naming the rest."""
-        return Session(
-            self.head,
-            state,
-            deadline_us,
-            lines,
-            self.aliases,
-            self.seen,
-            self.highest,
-            self.window,
-            started_us,
-            answered_us,
-            self.asked_us,
-            self.ended_us,
-            self.grants,
-            self.revision,
-            self.cause,
-            self.assumed,
-            self.implausible,
-            self.reported,
-        )
-
     @property
     def reserved_micro(self) -> int:
         total = 0

@@ -161,11 +161,10 @@ def line_of(lines: tuple[Line, ...], request: LineRequest) -> Line | None:
 
 def overspent(before: Account, after: Account, cause: str) -> tuple[Notice, ...]:
     """The part of a decision that took `available` below zero, as something to count (S11)."""
-    limit = after.profile.credit_limit_micro
-    if limit is None or before is after:
+    if before is after:
         return ()
-    now_available = after.balance_micro + limit - after.reserved_micro
-    if now_available >= 0:
+    now_available = after.available_micro
+    if now_available is None or now_available >= 0:
         return ()
     was = before.available_micro
     if was is None or now_available >= was:

@@ -95,7 +95,14 @@ def update(accounts: Accounts, session: Session, command: Update, tariffs: Tarif
             session = replace(session, answered_us=answered_us, started_us=started_us)
         return _granted(accounts, session, lines, told, command, State.OPEN, notices, now)
     deadline_us = deadline_of(lines, session.head.policy, State.OPEN, now)
-    after = session.heard_of(State.OPEN, deadline_us, lines, started_us, answered_us)
+    after = replace(
+        session,
+        state=State.OPEN,
+        deadline_us=deadline_us,
+        lines=lines,
+        started_us=started_us,
+        answered_us=answered_us,
+    )
     after, added = with_aliases(after, command.key, command.aliases)
     moved_account = moved(account, session.lines, lines)
     notices += overspent(account, moved_account, "overrun")
@@ -168,9 +175,12 @@ def _updated(
     if len(lines) == 1 == len(requests) and not account.buckets:
         head = lines[0].head
         if is_same(head.key, requests[0].key) and not has_periods(head):
-            return _updated_line(account, lines[0], requests[0], policy, event_us, answered_us, now)
+            fresh, answer, notices = _updated_line(
+                account, session, lines, lines[0], requests[0], policy, event_us, answered_us, now
+            )
+            return (fresh,), () if answer is None else (answer,), notices
     told: list[LineGrant | LineDenial] = []
-    notices: tuple[Notice, ...] = ()
+    notices = NO_NOTICES
     for request in placed(lines, requests, event_us, now):
         line = line_of(lines, request)
         if line is None:
@@ -180,20 +190,14 @@ def _updated(
                 continue
             line = opened_in(found, request.at_us or now) if has_periods(found) else opened(found)
             lines = (*lines, line)
-        fresh = line
-        if request.usage is not None:
-            report = reported(fresh, request.usage, event_us, answered_us, now)
-            fresh, notices = report.line, notices + report.notices
-            if isinstance(request.usage, Delta):
-                fresh = released(fresh, account.buckets)
-        if request.wants_quota:
-            left = moved(account, session.lines, replaced(lines, line, fresh))
-            bound = 0 if request.usage is not None else _used_bound(fresh, now)
-            sharers = max(1, account.live_sessions)
-            fresh, line_told = refill(left, fresh, request, policy, sharers, bound, now)
+        fresh, line_told, noticed = _updated_line(
+            account, session, lines, line, request, policy, event_us, answered_us, now
+        )
+        notices += noticed
+        if line_told is not None:
             told.append(line_told)
         lines = replaced(lines, line, fresh)
-        if request.wants_quota and isinstance(line_told, LineGrant):
+        if isinstance(line_told, LineGrant):
             switch_us = change_us(fresh, policy, now) if policy.tells_validity else 0
             if switch_us:
                 left = moved(account, session.lines, lines)
@@ -203,23 +207,39 @@ def _updated(
 
 
 def _updated_line(
-    account: Account, line: Line, request: LineRequest, policy: Policy, event_us: int, answered_us: int, now: int
-) -> tuple[tuple[Line, ...], Told, tuple[Notice, ...]]:
-    """The same for what most sessions are: one line, on money, in one price period."""
+    account: Account,
+    session: Session,
+    lines: tuple[Line, ...],
+    line: Line,
+    request: LineRequest,
+    policy: Policy,
+    event_us: int,
+    answered_us: int,
+    now: int,
+) -> tuple[Line, LineGrant | LineDenial | None, tuple[Notice, ...]]:
+    """
+    Report and refill one line.
+
+    Args:
+        lines: Those of the session as the requests before this one left them; the account's sums hold the
+            session's own.
+    """
     fresh = line
-    notices: tuple[Notice, ...] = ()
+    notices = NO_NOTICES
     usage = request.usage
     if usage is not None:
         report = reported(line, usage, event_us, answered_us, now)
         fresh, notices = report.line, report.notices
         if isinstance(usage, Delta):
-            fresh = released(fresh, ())
+            fresh = released(fresh, account.buckets)
     if not request.wants_quota:
-        return (fresh,), (), notices
+        return fresh, None, notices
+    left, freed_micro = account, line.reserved_micro - fresh.reserved_micro
+    if account.buckets or len(lines) > 1:
+        left, freed_micro = moved(account, session.lines, replaced(lines, line, fresh)), 0
     bound = 0 if usage is not None else _used_bound(fresh, now)
-    freed_micro = line.reserved_micro - fresh.reserved_micro
-    fresh, told = refill(account, fresh, request, policy, max(1, account.live_sessions), bound, now, freed_micro)
-    return (fresh,), (told,), notices
+    fresh, told = refill(left, fresh, request, policy, max(1, account.live_sessions), bound, now, freed_micro)
+    return fresh, told, notices
 
 
 def _used_bound(line: Line, now: int) -> int:

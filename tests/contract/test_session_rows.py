@@ -28,6 +28,7 @@ def test_a_report_changes_no_index(shared: Bench) -> None:
         return tuple(row) == (5, 4)
 
     shared.turn(is_counted)
+    assert is_counted()
 
 
 def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +46,9 @@ def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, m
 
     bench.turn(are_expired)
     bench.clock.at(1000)
-    bench.turn(lambda: node.sweep() or [(0,)] == [tuple(r) for r in bench.rows("SELECT live_sessions FROM account")])
+    live = "SELECT live_sessions FROM account"
+    bench.turn(lambda: node.sweep() or [(0,)] == [tuple(row) for row in bench.rows(live)])
+    assert [(0,)] == [tuple(row) for row in bench.rows(live)]
 
 
 def test_more_due_sessions_than_one_sweep_takes_are_taken_by_the_next(bench: Bench) -> None:
@@ -61,6 +64,7 @@ def test_more_due_sessions_than_one_sweep_takes_are_taken_by_the_next(bench: Ben
     bench.turn(lambda: [(6,)] == [tuple(row) for row in bench.rows(expired)])
     node.sweep(most=3)
     bench.turn(lambda: [(7,)] == [tuple(row) for row in bench.rows(expired)])
+    assert [(7,)] == [tuple(row) for row in bench.rows(expired)]
 
 
 def test_an_expired_session_that_lives_again_is_swept_again(bench: Bench) -> None:
