@@ -19,6 +19,7 @@ from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
 from aaa.engine.terms import ChargeKey, Policy, Reason, State
 from aaa.errors import StoreUnavailable
+from aaa.value import fields_of
 from rating.funding import Parts
 
 STATE_NUMBER = {State.HELD: 0, State.OPEN: 1, State.EXPIRED: 2, State.CLOSED: 3}
@@ -26,7 +27,7 @@ STATES = (State.HELD, State.OPEN, State.EXPIRED, State.CLOSED)
 SESSION_COLUMNS = "id, account_id, key, origin, state, deadline, head, body"
 
 
-_encode = Encoder().encode
+_encode = Encoder(enc_hook=fields_of).encode
 loads = Decoder().decode
 
 

@@ -8,13 +8,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from aaa.engine.answers import Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Begin
 from aaa.engine.terms import Reason
 from aaa.node.node import ChargingNode
 from aaa.store.port import Failed
+from aaa.value import replace
 from tests.contract.conftest import Bench
 from tests.contract.test_nodes import sums
 from tests.contract.test_store import FIXED, access, start, stop

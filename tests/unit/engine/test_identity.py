@@ -4,12 +4,11 @@ Requests that were made before, and calls that only look like another.
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Ack, Denial, Outcome
 from aaa.engine.commands import Begin, Expire, Identity, LineRequest
 from aaa.engine.identity import is_other_call, known, remembered
 from aaa.engine.terms import Policy, Reason
+from aaa.value import replace
 from tests.support.world import World
 
 
