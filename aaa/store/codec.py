@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Raw
 from msgspec.json import Decoder, Encoder
 
-from aaa.engine.answers import Ack, Answer, Grant, LineDenial, LineGrant, Outcome
-from aaa.engine.model import Line, LineHead, Seen, Session, SessionHead
+from aaa.engine.memory import kept_row, key_of
+from aaa.engine.model import Line, LineHead, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
-from aaa.engine.terms import ChargeKey, Policy, Reason, State
+from aaa.engine.terms import Policy, State
 from aaa.errors import StoreUnavailable
 from aaa.value import fields_of
 from rating.funding import Parts
@@ -41,13 +42,18 @@ def head_text(head: SessionHead) -> str:
     return dumps((head.protocol, head.service_context, head.subscriber, head.caller, head.begun_us, head.policy))
 
 
+def parties_text(head: SessionHead) -> str:
+    """Who a finished session was between, as the `head` column of its CDR."""
+    return dumps((head.protocol, head.service_context, head.subscriber, head.caller, head.begun_us))
+
+
 def body_text(session: Session) -> str:
     """The part of a session that changes, as the `body` column."""
     return dumps(
         (
             [line_row(line) for line in session.lines],
             session.aliases,
-            session.seen,
+            [Raw(seen.text) for seen in session.seen],
             session.highest,
             str(session.window),  # 64 bits do not fit into the integers of JSON readers
             session.started_us,
@@ -67,8 +73,9 @@ def body_text(session: Session) -> str:
 def line_row(line: Line) -> tuple[Any, ...]:
     """One line as a JSON array."""
     head = line.head
+    key = head.key
     return (
-        head.key,
+        (key.service, key.rating_group, key.service_ids, key.unit, key.direction),
         head.destination,
         head.received,
         head.tariff_version,
@@ -106,7 +113,7 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
         deadline,
         tuple(line_from_row(line, tariffs) for line in lines),
         tuple(aliases),
-        tuple(Seen(name, digest, _answer(answer)) for name, digest, answer in seen),
+        tuple(kept_row(each) for each in seen),
         highest,
         int(window),
         *rest,
@@ -116,7 +123,7 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
 def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
     """A line, its rate found again under its tariff version."""
     key_row, destination, received, version, prefix, anchor_auth_us, offset, *rest = row
-    key = _key(key_row)
+    key = key_of(key_row)
     plan = AT_PAR if key.unit == MONEY else None
     if version:
         tariff = tariffs.version(version)
@@ -132,25 +139,3 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
 
 def _parts(row: Sequence[Any]) -> Parts:
     return tuple((source, units) for source, units in row)
-
-
-def _key(row: Sequence[Any]) -> ChargeKey:
-    service, rating_group, service_ids, unit, direction = row
-    return ChargeKey(service, rating_group, tuple(service_ids), unit, direction)
-
-
-def _answer(row: Sequence[Any] | None) -> Answer | None:
-    if row is None:
-        return None
-    if isinstance(row[0], str):
-        outcome, number, cost, balance, currency, lines = row
-        return Ack(Outcome(outcome), number, cost, balance, currency, tuple(_told(line) for line in lines))
-    number, lines, shown, currency, count = row
-    return Grant(number, tuple(_told(line) for line in lines), shown, currency, count)
-
-
-def _told(row: Sequence[Any]) -> LineGrant | LineDenial:
-    key, *rest = row
-    if isinstance(rest[0], str):
-        return LineDenial(_key(key), Reason(rest[0]), *rest[1:])
-    return LineGrant(_key(key), *rest)
