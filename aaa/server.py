@@ -91,6 +91,8 @@ class Server:
         number = self.store.new_node(name, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
         self.node.desk.keeps_before = bool(config.outbox)
+        if not self.store.is_single_writer:
+            self.node.later = reactor.callLater
         self._open_journal(name)
         self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
         self.faces = Faces(

@@ -37,6 +37,7 @@ from aaa.node.epochs import Epochs
 from aaa.node.lane import LockLane
 from aaa.node.once import once
 from aaa.node.outage import Outage
+from aaa.node.pace import REST_S, WORTH_A_BATCH, Pace
 from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import NOBODY, Batch, Stage
@@ -90,6 +91,10 @@ class ChargingNode:
         self._is_busy = False
         self._has_loaded = False
         self._is_pumping = False
+        self.later: Callable[[float, Callable[[], None]], object] | None = None
+        """Runs something after so many seconds, where a store commits beside the reactor."""
+        self._pace = Pace()
+        self._is_resting = False
 
     # -- the port ---------------------------------------------------------------------------------
 
@@ -105,7 +110,10 @@ class ChargingNode:
     @property
     def waiting(self) -> int:
         """Requests that wait for the store: to be loaded, or in the batch that gathers."""
-        return len(self._waiting) + sum(len(stage.requests) for stage in self.desk.batch.values())
+        return len(self._waiting) + self._gathered()
+
+    def _gathered(self) -> int:
+        return sum([len(stage.requests) for stage in self.desk.batch.values()])
 
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""
@@ -166,10 +174,16 @@ class ChargingNode:
             while not self._is_busy and (self._waiting or self.desk.batch):
                 if self._waiting and not (self._has_loaded and self.desk.batch):
                     self._load()
+                elif self._is_resting and self._gathered() < WORTH_A_BATCH:
+                    break
                 else:  # what was just read is committed before more is read, else it would be stale again
                     self._commit()
         finally:
             self._is_pumping = False
+
+    def _rested(self) -> None:
+        self._is_resting = False
+        self.flush()
 
     def sweep(self, most: int = 500) -> None:
         """Expire sessions whose deadline has passed (L7)."""
@@ -287,9 +301,13 @@ class ChargingNode:
         restarts = self.epochs.take_replies()
         self._is_busy = True
         begun = self._clock()
+        self._pace.sent(sum([len(stage.requests) for stage in batch.values()]), begun)
 
         def done(outcome: Committed | Failed) -> None:
             self._is_busy = False
+            if self.later is not None and self._pace.is_busy:
+                self._is_resting = True
+                self.later(REST_S, self._rested)
             self.tally.transactions["batch"].observe((self._clock() - begun) / 1e6)
             try:
                 if isinstance(outcome, Failed):
