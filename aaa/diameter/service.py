@@ -66,7 +66,7 @@ class DiameterService:
         self.identity = identity
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)  # by command, request type
-        self.links = Links(identity, self.counters)
+        self.links = Links(identity, self.counters, node.now_us())
         self.traces = Traces(_unseen)
         self._patterns = Patterns()
         self._contexts = {**CONTEXTS, **(contexts or {})}
