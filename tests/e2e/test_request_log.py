@@ -39,6 +39,7 @@ def test_every_request_is_one_line(aaad: Aaad):
     assert ("session.granted", "alice", "test", "4420") == tuple(
         granted[key] for key in ("event", "account", "nas", "destination")
     )
+    assert (f"{granted['granted_s'] / 100:.4f}", "EUR") == (granted["reserved"], granted["currency"])
     assert ("session.ended", 30, 300_000, granted["session_id"]) == tuple(
         ended[key] for key in ("event", "used_s", "cost_micro", "session_id")
     )
