@@ -115,8 +115,7 @@ class RadiusService:
                 return None
             return self.receive_of(nas, data, address, port, now_us)[0]
         except Exception as error:
-            self.counters["dropped", "", "internal_error"] += 1
-            self._on_error(error)
+            self.failed(error, "", address[0])
             return None
 
     def receive_of(
@@ -200,6 +199,12 @@ class RadiusService:
         self.dedup.forget(request.key, request.entry)
         self.counters["dropped", request.nas.name, reason] += 1
         self.on_drop(reason, request.nas.name, request.address[0])
+
+    def failed(self, error: Exception, nas: str, address: str) -> None:
+        """Count and tell of an exception that something received led to: a bug, which must not end the service."""
+        self.counters["dropped", nas, "internal_error"] += 1
+        self.on_drop("internal_error", nas, address)
+        self._on_error(error)
 
     def flush(self) -> None:
         """Have everything that was served committed and answered."""
