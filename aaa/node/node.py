@@ -30,7 +30,7 @@ from typing import Any
 from aaa.engine.answers import Answer, Denial
 from aaa.engine.commands import Command, Expire
 from aaa.engine.terms import EMERGENCY_ACCOUNT, Reason
-from aaa.errors import StoreUnavailable
+from aaa.errors import RowUnreadable, StoreUnavailable
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of
 from aaa.node.epochs import Epochs
@@ -220,7 +220,9 @@ class ChargingNode:
                     self.flush()
                 return
             for request, asked, found in zip(requests, wanted, loaded, strict=True):
-                if asked.is_cached and found.account is None and asked.account_id not in cached:
+                if found.problem:
+                    self.unreadable(request, found.problem)
+                elif asked.is_cached and found.account is None and asked.account_id not in cached:
                     self._waiting.append(request)  # dropped meanwhile: it has to be read after all
                 else:
                     try:
@@ -254,6 +256,12 @@ class ChargingNode:
             self.cache.put_session(session)
         request.take(found)
         self.desk.decide(request)
+
+    def unreadable(self, request: Request, problem: str) -> None:
+        """The session or account a request names has a row that cannot be read: nobody else suffers for it."""
+        self.counters["unreadable", ""] += 1
+        self.on_error(RowUnreadable(problem))
+        self.refuse(request)
 
     def _broken(self, request: Request, error: Exception) -> None:
         """A request whose decision raised is refused; what else is staged on its account is decided again."""
