@@ -86,6 +86,11 @@ def housekeeping_failed(*, job: Annotated[str, "which one"], error: Annotated[st
     """Work that is done from time to time failed; it is tried again."""
 
 
+@_event("store.row_unreadable", logging.ERROR)
+def row_unreadable(*, problem: Annotated[str, "which row, and why"]) -> None:
+    """A row of the database cannot be read: requests that name its session or account are refused, no others."""
+
+
 @_event("library", None)
 def library(
     _level: int,
