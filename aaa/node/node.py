@@ -153,9 +153,9 @@ class ChargingNode:
         """Begin a new epoch of a NAS identity (Accounting-On/Off, S20); `reply(True)` once durable."""
         self.epochs.restart_nas(identity, reply)
 
-    def restart_peer(self, identity: str, state_id: int) -> None:
+    def restart_peer(self, identity: str, state_id: int, known: Callable[[], None]) -> None:
         """Note the state a Diameter client is in; a higher number ends its sessions, whose keys begin so."""
-        self.epochs.restart_peer(identity, state_id)
+        self.epochs.restart_peer(identity, state_id, known)
 
     def flush(self) -> None:
         """Let the pump work: load what waits, commit what has gathered."""

@@ -127,6 +127,9 @@ class Store(Protocol):
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
 
+    def epoch(self, identity: str, done: Callable[[int | Failed], None]) -> None:
+        """The epoch of one identity (S20); 0 when it never restarted."""
+
     def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
         """The subscriber of one identity."""
 

@@ -148,6 +148,15 @@ class SqliteStore:
         """Epoch and time of the last restart of every NAS identity that ever restarted (S20)."""
         return {row[0]: (row[1], row[2]) for row in self._all("SELECT identity, epoch, restarted_at FROM nas_identity")}
 
+    def epoch(self, identity: str, done: Callable[[int | Failed], None]) -> None:
+        """The epoch of one identity; 0 when it never restarted."""
+        try:
+            rows = self._all("SELECT epoch FROM nas_identity WHERE identity=?", (identity,))
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
+            return
+        done(rows[0][0] if rows else 0)
+
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
         """
         Live sessions whose deadline has passed, among the next `STRETCH` of all live ones.
