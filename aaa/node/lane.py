@@ -97,7 +97,7 @@ class LockLane:
         decided: list[tuple[Request, Loaded]] = []
         for request, found in zip(requests, loaded[len(accounts) :], strict=True):
             if found.problem:
-                node.unreadable(request, found.problem)
+                node.loading.unreadable(request, found.problem)
             else:
                 decided.append((request, found))
         requests = [request for request, _ in decided]
@@ -133,7 +133,7 @@ class LockLane:
         if isinstance(outcome, Failed) or outcome.losers:
             for request in requests:
                 request.is_loaded = False
-            node.retry(
+            node.loading.retry(
                 requests, outcome if isinstance(outcome, Failed) else Failed("lost under lock", is_conflict=True)
             )
             node.counters["lock_failed", ""] += 1
