@@ -67,7 +67,7 @@ class DiameterService:
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)  # by command, request type
         self.links = Links(identity, self.counters, node.now_us())
-        self.traces = Traces(_unseen)
+        self.traces = Traces()
         self._patterns = Patterns()
         self._contexts = {**CONTEXTS, **(contexts or {})}
         self._on_error = on_error or _raised
@@ -334,10 +334,6 @@ class DiameterService:
 
 def _nobody(_decided: Answer) -> None:
     """Nobody waits for this answer."""
-
-
-def _unseen(_event: str, **_fields: object) -> None:
-    """Nobody looks at traces."""
 
 
 def _raised(error: Exception) -> None:

@@ -85,7 +85,7 @@ class RadiusService:
         self.dedup = Dedup()
         self.last_seen: dict[str, int] = {}  # when a client last sent a sound packet
         self.refusals = Refusals()
-        self.traces = Traces(_unseen)
+        self.traces = Traces()
         self.on_drop: Callable[[str, str, str], None] = _untold
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
@@ -269,10 +269,6 @@ class RadiusService:
 def _raised(error: Exception) -> None:
     """Nobody wants to know: let it be seen where it happened."""
     raise error
-
-
-def _unseen(_event: str, **_fields: object) -> None:
-    """Nobody looks at traces."""
 
 
 def _untold(_reason: str, _nas: str, _address: str) -> None:
