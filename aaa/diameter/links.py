@@ -101,10 +101,7 @@ class Links:
         if len(tried) >= TRIES_MAX:
             return False
         again = ask._replace(tried=tried)
-        for other in self._others(ask, link):
-            if other not in tried and self._send(other, again):
-                return True
-        return False
+        return any(other not in tried and self._send(other, again) for other in self._others(ask, link))
 
     def _others(self, ask: Ask, link: Link) -> Iterator[Link]:
         """Other ways to the client of a session, the likeliest first."""
