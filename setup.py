@@ -18,7 +18,7 @@ COMPILED = {
     "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines memory model "
     "money numbers outage periods ports quantum settle sums terms update windows",
     "aaa/diameter": "cca ccr codec credit_control links parties pattern plan rules service turns units waiting",
-    "aaa/node": "cache desk node tally",
+    "aaa/node": "cache desk loading node tally",
     "aaa/ops": "histogram",
     "aaa/radius": "access accounting attributes auth checks dedup identity packet request service tickets",
     "aaa/radius/profiles": "access accounting answers values",

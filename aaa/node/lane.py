@@ -94,12 +94,19 @@ class LockLane:
         desk.is_draining = node.desk.is_draining
         desk.keeps_before = node.desk.keeps_before
         broken: list[Request] = []
+        decided: list[tuple[Request, Loaded]] = []
+        for request, found in zip(requests, loaded[len(accounts) :], strict=True):
+            if found.problem:
+                node.loading.unreadable(request, found.problem)
+            else:
+                decided.append((request, found))
+        requests = [request for request, _ in decided]
         for found in loaded:
             if found.account is not None and found.account.profile.id not in cache.accounts:
                 cache.put_account(found.account, found.version)
             if found.session is not None and found.session.head.id not in cache.sessions:
                 cache.put_session(found.session)
-        for request, found in zip(requests, loaded[len(accounts) :], strict=True):
+        for request, found in decided:
             request.take(found)
             try:
                 desk.decide(request)
@@ -126,7 +133,7 @@ class LockLane:
         if isinstance(outcome, Failed) or outcome.losers:
             for request in requests:
                 request.is_loaded = False
-            node.retry(
+            node.loading.retry(
                 requests, outcome if isinstance(outcome, Failed) else Failed("lost under lock", is_conflict=True)
             )
             node.counters["lock_failed", ""] += 1

@@ -19,7 +19,7 @@ from aaa.engine.model import Line, LineHead, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
 from aaa.engine.terms import Policy, State
-from aaa.errors import StoreUnavailable
+from aaa.errors import RowUnreadable
 from aaa.value import fields_of
 from rating.funding import Parts
 
@@ -99,8 +99,15 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
     The session of a row selected as `SESSION_COLUMNS`.
 
     Raises:
-        StoreUnavailable: The row names a tariff version that is not there.
+        RowUnreadable: The row is not what was ever written, or names a tariff version that is not there.
     """
+    try:
+        return _session(row, tariffs)
+    except Exception as error:
+        raise RowUnreadable(f"session #{row[0]} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _session(row: Sequence[Any], tariffs: Tariffs) -> Session:
     number, account_id, key, origin, state, deadline, head_json, body_json = row
     protocol, service_context, subscriber, caller, begun_us, policy, *_ = loads(head_json)
     lines, aliases, seen, highest, window, *rest = loads(body_json)
@@ -121,7 +128,12 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
 
 
 def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
-    """A line, its rate found again under its tariff version."""
+    """
+    A line, its rate found again under its tariff version.
+
+    Raises:
+        RowUnreadable: There is no such version, or no such rate in it.
+    """
     key_row, destination, received, version, prefix, anchor_auth_us, offset, *rest = row
     key = key_of(key_row)
     plan = AT_PAR if key.unit == MONEY else None
@@ -130,7 +142,7 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
         if tariff is not None:
             plan = tariff.find(key.service, destination, key.direction, key.rating_group, key.unit)
         if plan is None:
-            raise StoreUnavailable(f"tariff version {version} has no rate for {destination!r} any more")
+            raise RowUnreadable(f"tariff version {version} has no rate for {destination!r} any more")
     head = LineHead(key, destination, received, version, prefix, anchor_auth_us, plan, offset)
     anchor_use_us, used, granted, accrued, reserved, posted, parts, is_final, *more = rest
     settled = _parts(more[0]) if more else ()

@@ -36,13 +36,18 @@ class Wanted(Value, frozen=True):
 
 
 class Loaded(Value, frozen=True):
-    """What there is of it, all read in one snapshot; no account when it is cached and has not moved."""
+    """
+    What there is of it, all read in one snapshot; no account when it is cached and has not moved.
+
+    `problem` says why there is nothing though there are rows: one of them cannot be read.
+    """
 
     session: Session | None = None
     account: Account | None = None
     version: int = 0
     early_start_us: int = 0
     movement: tuple[str, str] | None = None
+    problem: str = ""
 
 
 class Committed(Value, frozen=True):
@@ -93,7 +98,7 @@ class Store(Protocol):
         """
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
-        """Read what requests need, in one snapshot."""
+        """Read what requests need, in one snapshot; a row that cannot be read costs only who asked for it."""
 
     def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch in one transaction; the winners durably, the losers not at all (L5)."""
@@ -121,6 +126,9 @@ class Store(Protocol):
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
+
+    def epoch(self, identity: str, done: Callable[[int | Failed], None]) -> None:
+        """The epoch of one identity (S20); 0 when it never restarted."""
 
     def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
         """The subscriber of one identity."""

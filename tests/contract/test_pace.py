@@ -36,7 +36,7 @@ def catch_rest(node: ChargingNode, resting: Resting) -> None:
         assert REST_S == seconds
         resting.append(run)
 
-    node.later = later
+    node.pace.later = later
 
 
 def batches(node: ChargingNode) -> int:
