@@ -87,6 +87,7 @@ class Connection(protocol.Protocol):
             transport.setTcpNoDelay(True)
         if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             self._socket = transport.getHandle()
+            server.read(self, self._socket)
         else:
             transport.registerProducer(self, True)
         server.connections.add(self)
@@ -99,7 +100,7 @@ class Connection(protocol.Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.machine.lost()
-        self._server.connections.discard(self)
+        self._server.forget(self)
         self._server.service.links.forget(self)
         self._happened(self._now())
         if self._timer is not None and self._timer.active():
@@ -157,7 +158,7 @@ class Connection(protocol.Protocol):
         service = server.service
         for event in machine.events():
             if isinstance(event, Requested):
-                service.handle(event.data, self, self.answers, now)
+                service.handle(event.messages, self, self.answers, now)
                 server.arrived()
             elif isinstance(event, Opened):
                 self.peer, self.origin_host = event.peer, event.origin_host

@@ -55,9 +55,9 @@ class Opened(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """A request that is not the machine's own business, as it was received; to be answered with `send`."""
+    """Requests that are not the machine's own business, as they were received; to be answered with `send`."""
 
-    data: bytes
+    messages: list[bytes]
 
 
 class Answered(NamedTuple):
@@ -218,7 +218,7 @@ class PeerMachine:
         if self.state is State.OPEN and data[4] & REQUEST and not (is_ours and data[5:8] in _OURS):
             self._timer = now + self._watchdog_us
             self._unanswered = 0
-            self._events.append(Requested(data))
+            self._requested(data)
             return
         message = codec.decode(data)
         if self.state is State.WAIT_CER:
@@ -235,6 +235,13 @@ class PeerMachine:
             self._capabilities(message, now)
         else:
             self._base(message)
+
+    def _requested(self, data: bytes) -> None:
+        last = self._events[-1] if self._events else None
+        if isinstance(last, Requested):
+            last.messages.append(data)
+        else:
+            self._events.append(Requested([data]))
 
     def _base(self, message: Message) -> None:
         """Answer a watchdog or a leave-taking."""

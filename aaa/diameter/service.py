@@ -10,7 +10,7 @@ one's id: the way there is in the store, and remembered here to save the detour.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from aaa.diameter import codec
@@ -77,19 +77,23 @@ class DiameterService:
         self._settling: dict[str, int] = {}  # by Origin-Host, how often it is asked which of its sessions are lost
         self._held: dict[str, list[Turn]] = {}  # what such a client asked meanwhile
 
-    def handle(self, data: bytes, link: Link, order: InOrder, now_us: int) -> None:
+    def handle(self, messages: Sequence[bytes], link: Link, order: InOrder, now_us: int) -> None:
         """
-        Take one request; the caller calls `flush` when it has no more.
+        Take what came together on one connection; the caller calls `flush` when it has no more.
 
         Args:
             order: Of the answers of this connection.
         """
+        read = self._patterns.read
+        for data, ccr in [(data, read(data)) for data in messages]:  # all that reads them stays in the cache so
+            self._handle(data, ccr, link, order, now_us)
+
+    def _handle(self, data: bytes, ccr: Ccr | None, link: Link, order: InOrder, now_us: int) -> None:
         turn = Turn(self, link, data, now_us, order)
         order.append(turn)
         if self.traces.people:
             turn.traced = self.traces.request(codec.decode(data), link.origin_host, now_us)
         try:
-            ccr = self._patterns.read(data)
             if ccr is None:
                 self._read(turn)
             else:

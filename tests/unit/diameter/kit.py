@@ -172,7 +172,7 @@ class Ocs:
         sent: list[bytes] = []
         order = InOrder(sent.append)
         for data in requests:
-            self.service.handle(data, link or self.link, order, self.clock())
+            self.service.handle([data], link or self.link, order, self.clock())
         self.service.flush()
         assert not self.errors, self.errors
         assert not self.server.errors, self.server.errors

@@ -183,5 +183,8 @@ def test_nothing_is_asked_of_a_peer_one_takes_leave_of():
 
 def test_other_requests_are_events():
     made = opened()
-    made.received(codec.message(0xC0, n.CREDIT_CONTROL, 4, 1, 2, []) * 2, 0)
-    assert [type(event) for event in made.events()] == [Requested, Requested]
+    one, other = (codec.message(0xC0, n.CREDIT_CONTROL, 4, number, 2, []) for number in (1, 2))
+    made.received(one + other, 0)
+    assert made.events() == [Requested([one, other])]
+    made.received(one, 0)
+    assert made.events() == [Requested([one])]

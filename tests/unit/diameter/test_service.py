@@ -51,7 +51,7 @@ def started():
 
     def send(*requests: bytes) -> None:
         for data in requests:
-            service.handle(data, link, order, node.now_us())
+            service.handle([data], link, order, node.now_us())
         service.flush()
 
     return node, service, send, sent
