@@ -6,7 +6,7 @@ RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY pyproject.toml setup.py README.md LICENSE ./
+COPY pyproject.toml setup.py native.py README.md LICENSE ./
 COPY rating ./rating
 COPY aaa ./aaa
 RUN AAA_COMPILE=1 pip wheel --no-cache-dir --wheel-dir /wheels '.[postgres,redis]'

@@ -19,7 +19,7 @@ from tests.docs.pages import ROOT
 
 BLOCKS = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 SETUPTOOLS = 77  # what pyproject.toml asks for
-COPIED = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "rating", "aaa")  # as the Dockerfile does
+COPIED = ("pyproject.toml", "setup.py", "native.py", "README.md", "LICENSE", "rating", "aaa")  # as the Dockerfile does
 PORTS = ("218", "228")  # two tests may run at once
 
 
