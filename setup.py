@@ -14,7 +14,7 @@ from setuptools import setup
 COMPILED = {
     "rating": "buckets calendars funding grant money plan price runs tariff timetable units",
     "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines model money "
-    "numbers outage periods quantum settle sums terms update windows",
+    "numbers outage periods pool quantum settle sums terms update windows",
     "aaa/diameter": "cca ccr codec credit_control links parties pattern plan rules service turns units waiting",
     "aaa/node": "cache desk node tally",
     "aaa/ops": "histogram",

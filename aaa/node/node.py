@@ -85,6 +85,8 @@ class ChargingNode:
         )
         self.desk.emergency_id = store.account_id(EMERGENCY_ACCOUNT)
         self.lane = LockLane(self)
+        if not store.is_single_writer:
+            self.desk.defer = self.lane.take_member
         self.outage: Outage | None = None  # what it answers for while the store is down
         self._waiting: list[Request] = []
         self._is_busy = False
@@ -192,9 +194,13 @@ class ChargingNode:
             self.flush()
 
     def forget(self) -> None:
-        """Drop all caches and take up new tariffs: the store was changed by provisioning."""
+        """
+        Drop all caches and take up new tariffs: the store was changed by provisioning.
+
+        Early starts and restarts rest on nothing that was cached.
+        """
         for stage in list(self.desk.batch.values()):
-            if stage.account_id != NOBODY:  # starts and restarts rest on nothing that was cached
+            if stage.account_id != NOBODY and stage.account_id in self.desk.batch:
                 self._again(stage)
         self.cache.clear()
         self.tariffs.reload()
@@ -207,8 +213,8 @@ class ChargingNode:
         """Read what waiting requests need, then decide them in the order of their arrival."""
         self._waiting.sort(key=_arrival)
         requests, self._waiting = self._waiting[:LOAD_MOST], self._waiting[LOAD_MOST:]
-        cached, emergency_id = self.cache.accounts, self.desk.emergency_id
-        wanted = [request.wanted(cached, emergency_id) for request in requests]
+        emergency_id = self.desk.emergency_id
+        wanted = [request.wanted(self.cache, emergency_id) for request in requests]
         self._is_busy = True
 
         def done(loaded: list[Loaded] | Failed) -> None:
@@ -220,7 +226,7 @@ class ChargingNode:
                     self.flush()
                 return
             for request, asked, found in zip(requests, wanted, loaded, strict=True):
-                if asked.is_cached and found.account is None and asked.account_id not in cached:
+                if asked.is_cached and found.account is None and not self.cache.has(asked.account_id):
                     self._waiting.append(request)  # dropped meanwhile: it has to be read after all
                 else:
                     try:
@@ -238,7 +244,11 @@ class ChargingNode:
         if number is not None and self.lane.holds(number):
             self.lane.put(number, request)
             return
-        if account is not None:
+        if found.pool is not None and found.pool.profile.id not in self.cache.accounts:
+            self.cache.put_account(found.pool, found.pool_version)
+        if account is not None and account.profile.pool_id is not None and self.desk.defer is not None:
+            self.cache.learn(account, found.version, () if session is None else (session,))
+        elif account is not None:
             cached = self.cache.accounts.get(account.profile.id)
             if cached is not None and cached.version != found.version:
                 self.stale(account.profile.id)
@@ -344,11 +354,23 @@ class ChargingNode:
             requests += later.requests
         self._forget_early(stage)
         self.cache.drop_account(number)
+        if stage.family or (later is not None and later.family):
+            requests += self._kin(stage.family or number)
         for request in requests:
             request.again += 1
             request.is_loaded = False
             self.desk.expect(names_of(request.command))
         self._waiting.extend(requests)
+        return requests
+
+    def _kin(self, family: int) -> list[Request]:
+        """Take out of the batch what was decided on the same pool; the requests, which are to be decided again."""
+        requests: list[Request] = []
+        for number in [number for number, other in self.desk.batch.items() if other.family == family]:
+            other = self.desk.batch.pop(number)
+            self._forget_early(other)
+            self.cache.drop_account(number)
+            requests += other.requests
         return requests
 
     def _batch_failed(self, batch: Batch, failure: Failed, restarts: list[Callable[[bool], None]]) -> None:

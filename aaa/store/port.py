@@ -36,13 +36,19 @@ class Wanted(Value, frozen=True):
 
 
 class Loaded(Value, frozen=True):
-    """What there is of it, all read in one snapshot; no account when it is cached and has not moved."""
+    """
+    What there is of it, all read in one snapshot; no account when it is cached and has not moved.
+
+    An account that spends from a pool comes with it.
+    """
 
     session: Session | None = None
     account: Account | None = None
     version: int = 0
     early_start_us: int = 0
     movement: tuple[str, str] | None = None
+    pool: Account | None = None
+    pool_version: int = 0
 
 
 class Committed(Value, frozen=True):

@@ -169,8 +169,9 @@ class PostgresStore:
         def read(rows: list[Any]) -> Subscriber | None:
             if not rows:
                 return None
-            number, *texts = rows[0]
-            return subscriber_from_row((int(number), *(text.decode() for text in texts)))
+            number, *texts, pool = rows[0]
+            pool_id = None if pool is None else int(pool)
+            return subscriber_from_row((int(number), *(text.decode() for text in texts), pool_id))
 
         if "\0" in identity[1]:
             done(None)  # PostgreSQL has no such text, so nobody is called that

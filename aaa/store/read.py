@@ -273,8 +273,10 @@ def audits(connection: Connection, before: int | None, limit: int) -> Rows:
 
 
 def totals(connection: Connection) -> Rows:
-    """Per currency: accounts with live sessions, live sessions, money reserved and accrued."""
+    """Per currency: accounts that pay for live sessions, live sessions, money reserved and accrued."""
     table = db.account
+    owners = select(db.session.c.account_id).where(IS_LIVE).distinct()
+    pools = select(table.c.pool_id).where(table.c.id.in_(owners), table.c.pool_id.is_not(None))
     query = (
         select(
             table.c.currency,
@@ -283,7 +285,7 @@ def totals(connection: Connection) -> Rows:
             func.sum(table.c.reserved).label("reserved"),
             func.sum(table.c.accrued).label("accrued"),
         )
-        .where(table.c.id.in_(select(db.session.c.account_id).where(IS_LIVE).distinct()))
+        .where(table.c.pool_id.is_(None), table.c.id.in_(owners) | table.c.id.in_(pools))
         .group_by(table.c.currency)
         .order_by(table.c.currency)
     )
