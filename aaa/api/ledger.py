@@ -53,10 +53,11 @@ def verify(
 
 @router.get("/accounts/{name}/entries/{ref}")
 def entries_of(context: Context, name: str, ref: str) -> list[shapes.Entry]:
-    """The ledger entries that one session (by its id) or movement (by its key) caused."""
+    """The ledger entries that one session (by its id) or movement (by its key) caused, there or in its pool."""
     with context.read() as connection:
         account = context.account(connection, name)
-        rows = read.entries_of(connection, account.id, ref)
+        payer = context.payer(connection, account)
+        rows = read.entries_of(connection, account.id, ref) or read.entries_of(connection, payer.id, ref)
         ends = read.ends(connection, [ref])
     if not rows:
         raise not_found("entry caused by", ref)
