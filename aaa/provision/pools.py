@@ -81,14 +81,13 @@ def _known(
     account, bucket, session = db.account, db.bucket, db.session
     names = {one.id for one in part} | {name for one in part if (name := wanted.get(one.id)) is not None}
     columns = (account.c.name, account.c.id, account.c.currency, account.c.pool_id, account.c.balance)
-    query = select(*columns, account.c.credit_limit, account.c.limits).where(account.c.name.in_(names))
-    rows = list(writer.connection.execute(query.order_by(account.c.id).with_for_update()))
-    parties = {name: _of_file(new[name]) for name in names if name in new} | {
-        row.name: _Party(*row[1:]) for row in rows
-    }
+    query = select(*columns, account.c.credit_limit, account.c.limits).order_by(account.c.id)
+    rows = list(writer.connection.execute(query.where(account.c.name.in_(names)).with_for_update()))
+    pools = list(writer.connection.execute(query.where(account.c.id.in_({row.pool_id for row in rows} - {None}))))
+    parties = {name: _of_file(new[name]) for name in names if name in new}
+    parties |= {row.name: _Party(*row[1:]) for row in (*pools, *rows)}
     ids = [row.id for row in rows]
     changing = [row.id for row in rows if row.name in wanted]
-    pools = select(account.c.id, account.c.name).where(account.c.id.in_({row.pool_id for row in rows} - {None}))
     members = select(account.c.pool_id, account.c.currency).where(account.c.pool_id.in_(ids)).distinct()
     holding = select(bucket.c.account_id).where(bucket.c.account_id.in_(ids)).distinct()
     # A closed session moves money only when it was a debit, which may be refunded; its cause stands in its body.
@@ -97,7 +96,7 @@ def _known(
     run = writer.connection.execute
     return _Known(
         parties,
-        {number: name for number, name in run(pools)},
+        {row.id: row.name for row in pools},
         {number: currency for number, currency in run(members)},
         {number for (number,) in run(holding)},
         {number for (number,) in run(busy)},
