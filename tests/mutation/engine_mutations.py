@@ -193,12 +193,6 @@ BUGS = [
         "        pool.account = payer\n",
     ),
     Mutation(
-        "pool: only the member is taken out of a batch",
-        "aaa/node/node.py",
-        "            requests += self._kin(stage.family or number)\n",
-        "            pass\n",
-    ),
-    Mutation(
         "pool: members are decided on without a lock",
         "aaa/node/node.py",
         "            self.desk.defer = self.lane.take_member\n",
