@@ -169,15 +169,25 @@ class LockLane:
         self._pump()
 
     def _tell(self, accounts: list[int], batch: Batch, cache: Cache) -> None:
-        """Let the node's cache know what accounts that spend from a pool have come to, and their sessions."""
+        """
+        Let the node's cache know what accounts that spend from a pool have come to, with their sessions, and the pools.
+
+        A pool may be decided on there, so sessions of its own that are cached go, and nothing that is staged changes.
+        """
+        known, staged = self._node.cache, self._node.desk.batch
         for number in accounts:
             cached = cache.accounts.get(number)
-            if cached is not None and cached.account.profile.pool_id is not None:
+            if cached is None:
+                continue
+            if cached.account.profile.pool_id is not None:
                 stage = batch.get(number)
                 sessions = () if stage is None else (*stage.new_sessions.values(), *stage.sessions.values())
-                self._node.cache.learn(cached.account, cached.version, sessions)
-        if not self._node.desk.batch:
-            self._node.cache.trim()
+                known.learn(cached.account, cached.version, sessions)
+            elif number in known.accounts and number not in staged:
+                known.drop_account(number)
+                known.put_account(cached.account, cached.version)
+        if not staged:
+            known.trim()
 
     def _release_quiet(self) -> None:
         """

@@ -29,6 +29,7 @@ from typing import Any
 
 from aaa.engine.answers import Answer, Denial
 from aaa.engine.commands import Command, Expire
+from aaa.engine.model import Account
 from aaa.engine.terms import EMERGENCY_ACCOUNT, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
@@ -452,15 +453,22 @@ class ChargingNode:
         """What the journal answers for: sessions it holds, and while the store is down new ones on known accounts."""
         command, number = request.command, request.account_id
         names = names_of(command)
-        account = None
+        account = pool = None
         if not outage.knows(names):
             if self.is_store_up or self.cache.find(names) is not None:
                 return None
             if self.is_draining:
                 return Denial(Reason.DRAINING)
-            cached = self.cache.accounts.get(number) if number is not None else None
-            account = outage.payer(number) or (None if cached is None else cached.account)
-        return outage.answer(command, names, account, request.arrived_us)
+            account = self._last_known(number, outage)
+            pool_id = None if account is None else account.profile.pool_id
+            if pool_id is not None:
+                pool = self._last_known(pool_id, outage)
+                account = None if pool is None else account
+        return outage.answer(command, names, account, request.arrived_us, pool)
+
+    def _last_known(self, number: int | None, outage: Outage) -> Account | None:
+        cached = self.cache.accounts.get(number) if number is not None else None
+        return outage.payer(number) or (None if cached is None else cached.account)
 
     def _call(self, reply: Callable[[Any], None], value: Any) -> None:
         try:

@@ -58,7 +58,7 @@ class PostgresStore:
         conninfo = conninfo_of(url)
         lane_settings = SETTINGS.replace("200ms", "500ms")
         self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN), 1.5, on_error)
-        self._lane = Link(conninfo, reactor, lane_settings, _picked("lock", *_MAIN), 4.0, on_error)
+        self._lane = Link(conninfo, reactor, lane_settings, _picked("lock", *_MAIN), 1.5, on_error)
         self._aside = Link(conninfo, reactor, "SET statement_timeout='5s'", _picked(*_ASIDE), 6.0, on_error)
 
     def close(self) -> None:

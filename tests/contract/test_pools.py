@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import time
 
 import pytest
 from sqlalchemy import Connection, update
@@ -22,6 +24,7 @@ from aaa.store.read import open_reader, snapshot
 from aaa.store.verify import Mismatch, verify_range
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access, start, stop
+from tests.support.postgres import Postgres
 from tests.support.world import told
 
 ALICE, BOB, FAMILY, CAROL = 1, 2, 3, 4
@@ -263,4 +266,23 @@ def test_nobody_waits_for_a_pool_while_the_database_is_away(shared: Bench) -> No
 
     shared.turn(is_back)
     assert not node.waiting
+    assert [] == mismatches(shared)
+
+
+def test_members_are_refused_in_time_by_a_database_that_hangs(shared: Bench, postgres: Postgres) -> None:
+    prepared(shared, "1.00")
+    node = shared.node()
+    shared.run(node, (access("a"), ALICE))
+    postgres.signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        refused = shared.run(node, (access("b"), ALICE), (access("c"), BOB))
+        took_s = time.monotonic() - begun
+    finally:
+        postgres.signal(signal.SIGCONT)
+
+    assert [Reason.STORE_DOWN] * 2 == [reason(each) for each in refused]
+    assert took_s < 2.5
+    answers = [shared.run(node, (access("d"), ALICE))[0]]
+    shared.turn(lambda: isinstance(answers[-1], Grant) or answers.append(shared.run(node, (access("d"), ALICE))[0]))
     assert [] == mismatches(shared)
