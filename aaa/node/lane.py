@@ -42,6 +42,11 @@ class LockLane:
         self._pools: dict[int, int] = {}  # of the accounts here that spend from one
         self._is_busy = False
 
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return sum(len(waiting) for waiting in self._waiting.values())
+
     def holds(self, account_id: int) -> bool:
         """Whether requests of this account belong here now."""
         return account_id in self._waiting
@@ -157,6 +162,7 @@ class LockLane:
             node.counters["lock_failed", ""] += 1
             node.flush()
         else:
+            node.is_store_up = True
             node.counters["locked_batches", ""] += 1
             for account_id in accounts:
                 if account_id in self._waiting:

@@ -107,8 +107,9 @@ class ChargingNode:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for the store: to be loaded, or in the batch that gathers."""
-        return len(self._waiting) + sum(len(stage.requests) for stage in self.desk.batch.values())
+        """Requests that wait for the store: to be loaded, in the batch that gathers, or for a lock."""
+        staged = sum(len(stage.requests) for stage in self.desk.batch.values())
+        return len(self._waiting) + staged + self.lane.waiting
 
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""
