@@ -325,7 +325,7 @@ def test_what_the_disk_does_not_take_is_not_granted(bench: Bench, monkeypatch: p
 
 
 def test_members_of_a_pool_are_granted_what_its_money_was_when_it_was_last_known(tmp_path: Path) -> None:
-    """0.50 for two: what the first was granted without the store, the second cannot get; then both are charged to it."""
+    """0.50 for two: what the first is granted without the store, the second cannot get; then it pays both."""
     bench = Bench(tmp_path, "5.00")
     bench.store.provision(
         lambda db: [
