@@ -8,14 +8,13 @@ import json
 import random
 import signal
 import time
+from pathlib import Path
 
-import pytest
 from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Adjust, Kill
 from aaa.engine.terms import Policy, Reason
-from aaa.node import desk
 from aaa.node.node import ChargingNode
 from aaa.store import tables
 from aaa.store.open import open_store
@@ -23,6 +22,7 @@ from aaa.store.outbox import KINDS, Consumer
 from aaa.store.read import open_reader, snapshot
 from aaa.store.verify import Mismatch, verify_range
 from tests.contract.conftest import Bench
+from tests.contract.test_broken_store import raising
 from tests.contract.test_store import access, start, stop
 from tests.support.postgres import Postgres
 from tests.support.world import told
@@ -170,25 +170,15 @@ def test_events_name_the_member_that_calls_and_the_pool_that_pays(bench: Bench) 
     ] == events
 
 
-def test_a_decision_that_raises_takes_nothing_of_its_pool_along(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_decision_that_raises_takes_nothing_of_its_pool_along(tmp_path: Path) -> None:
     """What others staged on the pool is decided again on what is stored (one process, where they share a batch)."""
-    bench = Bench(f"sqlite:///{tmp_path_factory.mktemp('pool')}/aaa.db")
+    bench = Bench(f"sqlite:///{tmp_path}/aaa.db")
     prepared(bench, "0.40")
     node = bench.node()
     for n in (ALICE, BOB):  # from here on both are cached
         bench.run(node, (access(f"w{n}"), n))
         bench.run(node, (stop(f"w{n}", 0), None))
-    decide = desk.decide
-
-    def raising(accounts, session, command, *more):  # type: ignore[no-untyped-def]
-        if command.key == "bad":
-            raise RuntimeError("planted")
-        return decide(accounts, session, command, *more)
-
-    monkeypatch.setattr(desk, "decide", raising)
-    answers = bench.run(node, (access("a"), ALICE), (access("b"), BOB), (access("bad"), BOB), (access("c"), ALICE))
+    answers = bench.run(node, (access("a"), ALICE), (access("b"), BOB), (raising("bad"), BOB), (access("c"), ALICE))
 
     assert [20, 20] == [told(each) for each in answers[:2]]
     assert [Reason.STORE_DOWN, Reason.NO_CREDIT] == [reason(each) for each in answers[2:]]
