@@ -77,26 +77,34 @@ def write_pools(writer: Writer, accounts: Sequence[AccountTable], first: int) ->
 def _known(
     writer: Writer, part: Sequence[AccountTable], wanted: dict[str, str | None], new: dict[str, AccountTable]
 ) -> _Known:
-    """Read, and lock, the accounts of a slice and the pools they name."""
-    account, bucket, session = db.account, db.bucket, db.session
-    names = {one.id for one in part} | {name for one in part if (name := wanted.get(one.id)) is not None}
+    """
+    Read the accounts of a slice and the pools they name.
+
+    Those that change are locked, and their pools as far as they may not become members themselves; nothing else is,
+    because calls go on meanwhile.
+    """
+    account, bucket, session, run = db.account, db.bucket, db.session, writer.connection.execute
     columns = (account.c.name, account.c.id, account.c.currency, account.c.pool_id, account.c.balance)
     query = select(*columns, account.c.credit_limit, account.c.limits).order_by(account.c.id)
-    rows = list(writer.connection.execute(query.where(account.c.name.in_(names)).with_for_update()))
-    pools = list(writer.connection.execute(query.where(account.c.id.in_({row.pool_id for row in rows} - {None}))))
-    parties = {name: _of_file(new[name]) for name in names if name in new}
-    parties |= {row.name: _Party(*row[1:]) for row in (*pools, *rows)}
-    ids = [row.id for row in rows]
-    changing = [row.id for row in rows if row.name in wanted]
+    rows = {row.name: row for row in run(query.where(account.c.name.in_([one.id for one in part])))}
+    pools = {row.id: row for row in run(query.where(account.c.id.in_({row.pool_id for row in rows.values()} - {None})))}
+    names = {number: row.name for number, row in pools.items()}
+    changing = [name for name in rows if name in wanted and wanted[name] != names.get(rows[name].pool_id)]
+    rows |= {row.name: row for row in run(query.where(account.c.name.in_(changing)).with_for_update())}
+    named = query.where(account.c.name.in_({wanted.get(one.id) for one in part} - {None}))
+    parties = {name: _of_file(new[name]) for one in part for name in (one.id, wanted.get(one.id)) if name in new}
+    parties |= {row.name: _Party(*row[1:]) for row in (*pools.values(), *rows.values())}
+    parties |= {row.name: _Party(*row[1:]) for row in run(named.with_for_update(read=True, key_share=True))}
+    ids = [row.id for row in rows.values()]
     members = select(account.c.pool_id, account.c.currency).where(account.c.pool_id.in_(ids)).distinct()
     holding = select(bucket.c.account_id).where(bucket.c.account_id.in_(ids)).distinct()
     # A closed session moves money only when it was a debit, which may be refunded; its cause stands in its body.
     may_move = (session.c.state != STATE_NUMBER[State.CLOSED]) | session.c.body.like('%"debit"%')
-    busy = select(session.c.account_id).where(session.c.account_id.in_(changing), may_move).distinct()
-    run = writer.connection.execute
+    movable = [rows[name].id for name in changing]
+    busy = select(session.c.account_id).where(session.c.account_id.in_(movable), may_move).distinct()
     return _Known(
         parties,
-        {row.id: row.name for row in pools},
+        names,
         {number: currency for number, currency in run(members)},
         {number for (number,) in run(holding)},
         {number for (number,) in run(busy)},
@@ -113,7 +121,7 @@ def _problems(
 ) -> Iterator[tuple[Path, str]]:
     for index, account in enumerate(part, start=first):
         party = known.parties[account.id]
-        stored = None if party.pool_id is None else known.names[party.pool_id]
+        stored = None if party.pool_id is None else known.names.get(party.pool_id)
         pool = wanted.get(account.id, stored)
         if pool != stored and party.id in known.busy:
             reason = f"account {account.id} has sessions that run, or ended and may still be corrected or refunded"

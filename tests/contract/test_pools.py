@@ -10,6 +10,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
@@ -43,12 +44,12 @@ def prepared(bench: Bench, purse: str) -> None:
     store.close()
 
 
-def mismatches(bench: Bench) -> list[Mismatch]:
+def mismatches(bench: Bench, is_sound: bool = True) -> list[Mismatch]:
     engine = open_reader(bench.url)
     with snapshot(engine) as connection:
         found = verify_range(connection, 0, 100)
     engine.dispose()
-    for sums in found.sums.values():
+    for sums in found.sums.values() if is_sound else ():
         assert sums.reserved_micro == sums.sessions_reserved_micro
         assert sums.entries_micro == sums.balances_micro
     return found.mismatches
@@ -82,6 +83,28 @@ def test_members_hold_and_the_pool_pays(bench: Bench) -> None:
         tuple(each) for each in bench.rows("SELECT account_id, pool_id, currency FROM cdr ORDER BY account_id")
     ]
     assert [] == mismatches(bench)
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        ("UPDATE account SET reserved=reserved+1 WHERE id=1", [("alice", "reserved"), ("family", "reserved")]),
+        ("UPDATE account SET accrued=accrued+1 WHERE id=3", [("family", "accrued")]),
+        ("UPDATE account SET live_sessions=0 WHERE id=2", [("bob", "live_sessions"), ("family", "live_sessions")]),
+        ("UPDATE cdr SET amount=amount+1", [("alice", "cdr_entries")]),
+        ("UPDATE cdr SET pool_id=NULL", [("alice", "cdr_entries")]),
+        ("DELETE FROM ledger_entry WHERE cause='charge'", [("alice", "cdr_entries"), ("family", "balance")]),
+    ],
+)
+def test_what_is_damaged_is_found(bench: Bench, damage: str, found: list[tuple[str, str]]) -> None:
+    prepared(bench, "1.00")
+    node = bench.node()
+    bench.run(node, (access("a"), ALICE), (access("b"), BOB))
+    bench.run(node, (stop("a", 10), None), (access("c"), ALICE))
+    assert [] == mismatches(bench)
+    bench.stores[0].provision(lambda connection: connection.exec_driver_sql(damage))
+
+    assert set(found) <= {(each.account, each.check) for each in mismatches(bench, is_sound=False)}
 
 
 def test_a_node_that_starts_anew_knows_what_members_were_told(bench: Bench) -> None:
