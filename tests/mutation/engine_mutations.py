@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.mutation.runner import ROOT, Mutation, ended, run
 
-RUNS = (("1", "1"), ("3", "2"), ("1", "3"), ("3", "4"), ("1", "5", "--outages"), ("3", "6", "--outages"))  # nodes, seed
+RUNS = (("1", "1"), ("3", "2"), ("1", "3"), ("3", "4"), ("1", "8", "--outages"), ("3", "6", "--outages"))  # nodes, seed
 SESSIONS = 1500
 TIMEOUT_S = 60  # a run without a bug takes a few seconds
 
