@@ -2,21 +2,23 @@
 Everything about the project is in pyproject.toml; this adds one choice that cannot be said there.
 
 `AAA_COMPILE=1 pip install .` compiles the modules that every request passes through to C with mypyc.  They
-are the same sources under the same tests, and plain Python is the reference: without the variable nothing
-is compiled and no compiler is needed.
+are the same sources under the same tests, but for what `native.py` writes in other words before; plain Python
+is the reference: without the variable nothing is compiled and no compiler is needed.
 """
 
+import contextlib
 import os
 import sys
+from pathlib import Path
 
 from setuptools import setup
 
 COMPILED = {
     "rating": "buckets calendars funding grant money plan price runs tariff timetable units",
-    "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines model money "
-    "numbers outage periods pool quantum settle sums terms update windows",
-    "aaa/diameter": "cca ccr codec credit_control links parties pattern plan rules service turns units waiting",
-    "aaa/node": "cache desk node tally",
+    "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines memory model "
+    "money numbers outage periods pool ports quantum settle sums terms update windows",
+    "aaa/diameter": "cca ccr codec credit_control links parties pattern peer plan rules service turns units waiting",
+    "aaa/node": "cache desk loading node tally",
     "aaa/ops": "histogram",
     "aaa/radius": "access accounting attributes auth checks dedup identity packet request service tickets",
     "aaa/radius/profiles": "access accounting answers values",
@@ -29,7 +31,14 @@ extensions = []
 if is_compiled and "bdist_wheel" in sys.argv:
     from mypyc.build import mypycify
 
-    paths = [f"{folder}/{name}.py" for folder, names in COMPILED.items() for name in names.split()]
-    extensions = mypycify([*OPTIONS, *paths], opt_level="2")
+    here = Path(__file__).resolve().parent
+    sys.path.insert(0, str(here))
+    from native import rewrite
 
-setup(ext_modules=extensions, setup_requires=["mypy>=1.10"] if is_compiled else [])
+    paths = [f"{folder}/{name}.py" for folder, names in COMPILED.items() for name in names.split()]
+    sources = here / "build" / "native"
+    rewrite(here, ("aaa", "rating"), paths, sources)
+    with contextlib.chdir(sources):
+        extensions = mypycify([*OPTIONS, *paths], opt_level="2", target_dir=str(here / "build"))
+
+setup(ext_modules=extensions, setup_requires=["mypy>=2.4"] if is_compiled else [])

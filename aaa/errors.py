@@ -27,6 +27,10 @@ class StoreUnavailable(AaaError):
     """The database did not take the work; nothing of it may be answered."""
 
 
+class RowUnreadable(StoreUnavailable):
+    """A row holds what this release cannot read; only who asks for it is refused.  The text names the row."""
+
+
 class SchemaMismatch(AaaError):
     """The database has another schema than this release; the text names the command to run."""
 

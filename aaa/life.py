@@ -12,7 +12,7 @@ from typing import Any
 from aaa.errors import ConfigError
 from aaa.node.clock import system_clock
 from aaa.node.node import ChargingNode
-from aaa.ops.logs import logger
+from aaa.ops.log_events import config_rejected
 from aaa.ops.periodic import every
 from aaa.ops.supervisor import Supervisor
 from aaa.store.port import Failed
@@ -113,7 +113,7 @@ class Life:
         except ConfigError as error:
             self._supervisor.ready("serving with the old configuration")
             sys.stderr.write(f"aaad: config.rejected: {error}\n")
-            logger().error("config.rejected", problems=list(error.problems))
+            config_rejected(problems=list(error.problems))
             return
         self._supervisor.ready("serving")
         sys.stderr.write(f"aaad: config.reloaded{'; needs restart: ' + ', '.join(needs) if needs else ''}\n")

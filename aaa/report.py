@@ -15,7 +15,7 @@ from typing import Any
 
 from aaa.api.shapes import instant
 from aaa.config import Config
-from aaa.errors import AaaError
+from aaa.errors import AaaError, RowUnreadable
 from aaa.faces import Faces, listeners_of
 from aaa.neighbours import Neighbours
 from aaa.node.clock import system_clock
@@ -23,6 +23,7 @@ from aaa.node.node import ChargingNode
 from aaa.node.tally import outcomes
 from aaa.ops.figures import Unflattened, flat, told
 from aaa.ops.listener import LagProbe
+from aaa.ops.log_events import row_unreadable
 from aaa.ops.metrics import Sources
 from aaa.ops.request_logging import RequestLogging
 from aaa.outbox.courier import Courier
@@ -93,7 +94,11 @@ class Report:
 
     def failed(self, error: Exception) -> None:
         """Something raised; what is not one of our own exceptions is a bug and told with where it happened."""
-        if self.problem(f"{type(error).__name__}: {error}") and not isinstance(error, AaaError):
+        if not self.problem(f"{type(error).__name__}: {error}"):
+            return
+        if isinstance(error, RowUnreadable):
+            row_unreadable(problem=str(error))
+        elif not isinstance(error, AaaError):
             traceback.print_exception(error, limit=-8)
 
     def problem(self, text: str) -> bool:

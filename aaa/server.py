@@ -28,7 +28,7 @@ from aaa.node.node import ChargingNode
 from aaa.node.outage import Outage
 from aaa.node.tariffs import TariffBook
 from aaa.ops.listener import MetricsListener
-from aaa.ops.logs import logger
+from aaa.ops.log_events import config_advice
 from aaa.ops.periodic import every
 from aaa.ops.questions import questions
 from aaa.ops.request_logging import RequestLogging
@@ -91,6 +91,8 @@ class Server:
         number = self.store.new_node(name, system_clock())
         self.node = ChargingNode(self.store, TariffBook(self.store), system_clock, number, self._failed)
         self.node.desk.keeps_before = bool(config.outbox)
+        if not self.store.is_single_writer:
+            self.node.pace.later = reactor.callLater
         self._open_journal(name)
         self.directory = StoreDirectory(self.store, system_clock, self.node.flush)
         self.faces = Faces(
@@ -230,7 +232,7 @@ class Server:
         if self.faces.advice != self._advised and not self.part.is_worker:
             self._advised = self.faces.advice
             for line in self._advised:
-                logger().warning("config.advice", advice=line)
+                config_advice(advice=line)
 
     # -- life -------------------------------------------------------------------------------------
 

@@ -67,7 +67,8 @@ class AtOnce:
     def now_us(self) -> int:
         return time.time_ns() // 1_000
 
-    def restart_peer(self, identity: str, state_id: int) -> None: ...
+    def restart_peer(self, identity: str, state_id: int, known: Callable[[], None]) -> None:
+        known()
 
     def knows(self, names: Sequence[str]) -> bool:
         return True

@@ -51,8 +51,9 @@ class FakeNode:
             answer = self.on_report(command)
         self.waiting.append((reply, answer if self.is_up else Denial(Reason.STORE_DOWN)))
 
-    def restart_peer(self, identity, state_id):
+    def restart_peer(self, identity, state_id, known):
         self.restarted.append((identity, state_id))
+        known()
 
     def restart_nas(self, identity, event_us, reply):
         self.restarted.append((identity, event_us))

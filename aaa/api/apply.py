@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
-from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from sqlalchemy import Connection, insert
 
@@ -29,6 +28,7 @@ from aaa.provision.parse import placed
 from aaa.provision.writer import ACTIONS_MAX
 from aaa.store import tables as db
 from aaa.store.outbox import write_changed
+from aaa.value import replace
 
 router = APIRouter(prefix="/v1", tags=["provisioning"])
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select, update
 
 from aaa.api import exports, transfers
 from aaa.api.context import ApiContext
-from aaa.ops.logs import logger
+from aaa.ops.log_events import housekeeping_failed
 from aaa.store import tables as db
 from aaa.store.prune import delete_cdrs, old_cdrs
 
@@ -77,7 +77,7 @@ class Housekeeper:
             try:
                 job.work(self._context)
             except Exception as error:
-                logger().error("housekeeping.failed", job=job.name, error=f"{type(error).__name__}: {error}")
+                housekeeping_failed(job=job.name, error=f"{type(error).__name__}: {error}")
             else:
                 if not job.every_s:
                     self._jobs.remove(job)

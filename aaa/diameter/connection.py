@@ -15,6 +15,7 @@ from twisted.internet import protocol
 from twisted.internet.interfaces import IPullProducer, IPushProducer, ISSLTransport, ITCPTransport
 from zope.interface import implementer
 
+from aaa.diameter.ask import Ask
 from aaa.diameter.cca import result_in
 from aaa.diameter.codec import UNKNOWN_SESSION_ID
 from aaa.diameter.peer import SECOND_US, Answered, Closed, Opened, PeerMachine, Requested, State
@@ -49,9 +50,9 @@ class Connection(protocol.Protocol):
         self._unsent = bytearray()
         self.answers = InOrder(self._answer)
 
-    def request(self, command: int, body: bytes, about: str) -> bool:
+    def request(self, ask: Ask) -> bool:
         """Send a request of ours about a session."""
-        is_sent = self.machine.request(command, body, self._now(), about)
+        is_sent = self.machine.request(ask, self._now())
         self._touch()
         self._arm()
         return is_sent
@@ -86,6 +87,7 @@ class Connection(protocol.Protocol):
             transport.setTcpNoDelay(True)
         if ITCPTransport.providedBy(transport) and not ISSLTransport.providedBy(transport):
             self._socket = transport.getHandle()
+            server.read(self, self._socket)
         else:
             transport.registerProducer(self, True)
         server.connections.add(self)
@@ -98,7 +100,7 @@ class Connection(protocol.Protocol):
 
     def connectionLost(self, reason: Any = None) -> None:
         self.machine.lost()
-        self._server.connections.discard(self)
+        self._server.forget(self)
         self._server.service.links.forget(self)
         self._happened(self._now())
         if self._timer is not None and self._timer.active():
@@ -156,7 +158,7 @@ class Connection(protocol.Protocol):
         service = server.service
         for event in machine.events():
             if isinstance(event, Requested):
-                service.handle(event.data, self, self.answers, now)
+                service.handle(event.messages, self, self.answers, now)
                 server.arrived()
             elif isinstance(event, Opened):
                 self.peer, self.origin_host = event.peer, event.origin_host
@@ -165,17 +167,26 @@ class Connection(protocol.Protocol):
             elif isinstance(event, Closed):
                 server.counters["connections", self.origin_host, event.reason] += 1
             elif isinstance(event, Answered):
-                code = 0 if event.message is None else result_in(event.message)
-                name = COMMANDS.get(event.command, OTHER)
-                told = TIMEOUT if event.message is None else str(code)
-                server.counters["messages", self.origin_host, name, "in", told] += 1
-                if code == UNKNOWN_SESSION_ID and event.about:
-                    service.lost(event.about)
-                    server.arrived()
+                self._answered(event)
         if machine.wants_to_send:
             self._touch()
         if self._timer is None:
             self._arm()
+
+    def _answered(self, event: Answered) -> None:
+        """A request of ours was answered, or is to be sent over another connection."""
+        server, ask = self._server, event.ask
+        code = 0 if event.message is None else result_in(event.message)
+        told = TIMEOUT if event.message is None else str(code)
+        server.counters["messages", self.origin_host, COMMANDS.get(ask.command, OTHER), "in", told] += 1
+        if not ask.about:
+            return
+        if event.message is None:
+            server.arrived()  # so that what goes another way now goes there at once
+            server.service.links.unanswered(ask, self)
+        elif code == UNKNOWN_SESSION_ID:
+            server.service.lost(ask.about)
+            server.arrived()
 
     def _answer(self, data: bytes) -> None:
         self.machine.send(data)

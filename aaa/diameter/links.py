@@ -2,21 +2,27 @@
 The way back to clients: over which connection a session's client is asked something, and what was asked.
 
 Server-initiated requests go to the session's Origin-Host over the connection its last request came by, which may
-lead through relays, else over one of that host's own (RFC 6733 6.1.9, 8.5).
+lead through relays, else over one of that host's own (RFC 6733 6.1.9, 8.5).  What is not answered there goes
+over another connection, marked as retransmitted (RFC 6733 5.5.4): of the same neighbour, of the session's host itself,
+or of another relay.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.ask import Ask, end_to_end_numbers
 from aaa.diameter.capabilities import Identity
 from aaa.diameter.credit_control import session_of
 from aaa.diameter.text import COMMANDS
 from aaa.diameter.turns import Link
 from aaa.diameter.waiting import Waiting, put
+
+TRIES_MAX = 3
+"""Over so many connections a request of ours is sent; then the session's Validity-Time or deadline has to do."""
 
 
 class Links:
@@ -25,24 +31,32 @@ class Links:
 
     Args:
         counters: Counts what is asked.
+        now_us: When this process began, for the identifiers of its requests.
     """
 
-    def __init__(self, identity: Identity, counters: Counter[tuple[str, ...]]) -> None:
+    def __init__(self, identity: Identity, counters: Counter[tuple[str, ...]], now_us: int) -> None:
         self._identity = identity
         self._counters = counters
         self._sessions: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
-        self._hosts: dict[str, tuple[Link, str]] = {}  # by Origin-Host, an open connection to it and its realm
+        self._hosts: dict[str, dict[Link, str]] = {}  # by Origin-Host, its open connections with their realm
+        self._next_end_to_end = end_to_end_numbers(now_us)
         self.waiting = Waiting()
 
     def joined(self, link: Link, realm: str) -> None:
         """A connection is open."""
-        put(self._hosts, link.origin_host, (link, realm))
+        self._hosts.setdefault(link.origin_host, {})[link] = realm
 
     def forget(self, link: Link) -> None:
-        """A connection is gone."""
-        if self._hosts.get(link.origin_host, (None,))[0] is link:
-            del self._hosts[link.origin_host]
-        self._sessions = {name: known for name, known in self._sessions.items() if known[0] is not link}
+        """A connection is gone; its sessions are asked over another one of the same neighbour, if there is any."""
+        links = self._hosts.get(link.origin_host, {})
+        links.pop(link, None)
+        if links:
+            other = next(reversed(links))
+            moved = [(name, realm) for name, (known, realm) in self._sessions.items() if known is link]
+            self._sessions.update((name, (other, realm)) for name, realm in moved)
+        else:
+            self._hosts.pop(link.origin_host, None)
+            self._sessions = {name: known for name, known in self._sessions.items() if known[0] is not link}
 
     def came(self, name: str, link: Link, realm: str) -> None:
         """A request of a session came over this connection."""
@@ -76,11 +90,35 @@ class Links:
         """An account got money: ask the clients of its sessions that were told of the end; returns whom."""
         return [key for key, ended in self.waiting.take(account_id) if self.reauthorize(key, ended)]
 
+    def unanswered(self, ask: Ask, link: Link) -> bool:
+        """
+        Send a request that got no answer over another connection, if it was not sent over too many.
+
+        Returns:
+            Whether it was.
+        """
+        tried = (*ask.tried, link)
+        if len(tried) >= TRIES_MAX:
+            return False
+        again = ask._replace(tried=tried)
+        return any(other not in tried and self._send(other, again) for other in self._others(ask, link))
+
+    def _others(self, ask: Ask, link: Link) -> Iterator[Link]:
+        """Other ways to the client of a session, the likeliest first."""
+        yield from list(self._hosts.get(link.origin_host, ()))
+        yield from list(self._hosts.get(session_of(ask.about)[0], ()))
+        for host, links in list(self._hosts.items()):
+            if host != link.origin_host:
+                yield from [other for other in links if other.peer.relay]
+
     def _ask(self, key: str, number: int, extra: bytes) -> bool:
         host, session_id, part = session_of(key)
-        known = self._sessions.get(_first_name(key, part)) or self._hosts.get(host)
+        known = self._sessions.get(_first_name(key, part))
         if known is None:
-            return False
+            direct = self._hosts.get(host)
+            if not direct:
+                return False
+            known = next(reversed(direct.items()))
         if part is not None:
             extra += codec.u64(n.CC_SUB_SESSION_ID, part)
         link, realm = known
@@ -92,8 +130,13 @@ class Links:
             codec.u32(n.AUTH_APPLICATION_ID, n.APPLICATION_CREDIT_CONTROL),
             extra,
         )
-        self._counters["messages", link.origin_host, COMMANDS[number], "out", ""] += 1
-        return link.request(number, b"".join(body), key)
+        return self._send(link, Ask(number, b"".join(body), key, self._next_end_to_end()))
+
+    def _send(self, link: Link, ask: Ask) -> bool:
+        if not link.request(ask):
+            return False
+        self._counters["messages", link.origin_host, COMMANDS[ask.command], "out", ""] += 1
+        return True
 
 
 def _first_name(key: str, part: int | None) -> str:

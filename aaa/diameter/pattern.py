@@ -21,6 +21,8 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import replace
+
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.ccr import Ccr, Form, Reading, digest_of
@@ -31,6 +33,7 @@ from aaa.value import Value
 
 KEYS_MAX = 2_048
 PATTERNS_MAX = 4  # of one key; all of them take 40 MB at most
+SHARED_MAX = 65_536
 HOST_MAX = 128  # octets of a host's name that tell clients apart
 MISSES_BEFORE = 2  # a template that comes once is not worth a pattern
 _LEAD = struct.Struct(">I16xQ")
@@ -231,6 +234,7 @@ class Patterns:
     def __init__(self) -> None:
         self._found: dict[_Key, list[Pattern]] = {}
         self._missed: dict[_Key, int] = {}
+        self._shared: dict[Any, Any] = {}
 
     def read(self, data: bytes) -> Ccr | None:
         """A request that is written like one that was learnt, as the full reader would read it, or None."""
@@ -264,7 +268,24 @@ class Patterns:
                 del self._found[next(iter(self._found))]
             found = self._found[key] = []
         del found[PATTERNS_MAX - 1 :]
-        found.append(pattern)
+        found.append(self._sharing(pattern))
+
+    def _sharing(self, pattern: Pattern) -> Pattern:
+        """
+        The pattern, made of what others have already.
+
+        Many clients of one make differ in their names alone.  What they have in common stays in the processor's
+        cache, which patterns that are each their own would fill.
+        """
+        if len(self._shared) >= SHARED_MAX:
+            self._shared.clear()
+        share = self._shared.setdefault
+        return replace(
+            pattern,
+            fixed=share(pattern.fixed.format, pattern.fixed),
+            expected=tuple(share(octets, octets) for octets in pattern.expected),
+            holes=share(pattern.holes.format, pattern.holes),
+        )
 
 
 def _key(data: bytes) -> _Key:

@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.ask import Ask
 from aaa.diameter.capabilities import BASE_COMMANDS, Identity, check, check_applications, offer
-from aaa.diameter.codec import ERROR, PROXIABLE, REQUEST, Invalid, Message
+from aaa.diameter.codec import ERROR, PROXIABLE, REQUEST, RETRANSMITTED, Invalid, Message
 from aaa.diameter.peers import Peer
 from aaa.value import Value
 
@@ -54,17 +55,16 @@ class Opened(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """A request that is not the machine's own business, as it was received; to be answered with `send`."""
+    """Requests that are not the machine's own business, as they were received; to be answered with `send`."""
 
-    data: bytes
+    messages: list[bytes]
 
 
-class Answered(Value, frozen=True):
-    """What became of a request of ours, and of which session; no message: nobody answered in time."""
+class Answered(NamedTuple):
+    """What became of a request of ours; no message: nobody answered in time, or ever will on this connection."""
 
-    command: int
+    ask: Ask
     message: Message | None
-    about: str = ""
 
 
 class Closed(Value, frozen=True):
@@ -110,7 +110,8 @@ class PeerMachine:
         self._watchdog_us = self.timers.watchdog_s * SECOND_US + jitter_us
         self._timer = now + self.timers.cer_s * SECOND_US
         self._unanswered = 0  # watchdog requests of ours
-        self._pending: dict[int, tuple[int, int, str]] = {}  # hop-by-hop: command, deadline, session
+        self._pending: dict[int, tuple[Ask, int]] = {}  # by Hop-by-Hop Identifier, with the deadline
+        self._is_leaving = False  # a DPR of ours is out: nothing more is asked over this connection
         self._hop_by_hop = now & 0xFFFFFFFF
 
     # -- octets and events ------------------------------------------------------------------------
@@ -154,14 +155,15 @@ class PeerMachine:
         if self.state is State.OPEN:
             self._out.append(data)
 
-    def request(self, command: int, body: bytes, now: int, about: str = "") -> bool:
-        """Send a request of ours in the credit-control application, about a session; False when it cannot be."""
-        if self.state is not State.OPEN or len(self._pending) >= PENDING_MAX:
+    def request(self, ask: Ask, now: int) -> bool:
+        """Send a request of ours in the credit-control application; False when it cannot be."""
+        if self.state is not State.OPEN or self._is_leaving or len(self._pending) >= PENDING_MAX:
             return False
         number = self._next()
-        self._pending[number] = (command, now + self.timers.request_s * SECOND_US, about)
-        flags = REQUEST | PROXIABLE
-        self._out.append(codec.message(flags, command, n.APPLICATION_CREDIT_CONTROL, number, number, (body,)))
+        self._pending[number] = (ask, now + self.timers.request_s * SECOND_US)
+        flags = REQUEST | PROXIABLE | (RETRANSMITTED if ask.tried else 0)  # RFC 6733 5.5.4
+        application = n.APPLICATION_CREDIT_CONTROL
+        self._out.append(codec.message(flags, ask.command, application, number, ask.end_to_end, (ask.body,)))
         return True
 
     def disconnect(self, cause: int, now: int) -> None:
@@ -172,7 +174,8 @@ class PeerMachine:
         number = self._next()
         body = (self.identity.avps(), codec.u32(n.DISCONNECT_CAUSE, cause))
         self._out.append(codec.message(REQUEST, n.DISCONNECT_PEER, 0, number, number, body))
-        self._pending[number] = (n.DISCONNECT_PEER, now + self.timers.cer_s * SECOND_US, "")
+        self._pending[number] = (Ask(n.DISCONNECT_PEER, b"", "", number), now + self.timers.cer_s * SECOND_US)
+        self._is_leaving = True
 
     def lost(self) -> None:
         """The other side is gone."""
@@ -184,15 +187,15 @@ class PeerMachine:
         """When `on_timer` wants to be called, or None."""
         if self.state in (State.CLOSING, State.CLOSED):
             return None
-        return min([self._timer, *(deadline for _, deadline, _ in self._pending.values())])
+        return min([self._timer, *(deadline for _, deadline in self._pending.values())])
 
     def on_timer(self, now: int) -> None:
         """Do what is due."""
-        for number, (command, deadline, about) in list(self._pending.items()):
+        for number, (ask, deadline) in list(self._pending.items()):
             if deadline <= now:
                 del self._pending[number]
-                self._events.append(Answered(command, None, about))
-                if command == n.DISCONNECT_PEER:
+                self._events.append(Answered(ask, None))
+                if ask.command == n.DISCONNECT_PEER:
                     self._close("no DPA")
         if self.state in (State.CLOSING, State.CLOSED) or now < self._timer:
             return
@@ -215,7 +218,7 @@ class PeerMachine:
         if self.state is State.OPEN and data[4] & REQUEST and not (is_ours and data[5:8] in _OURS):
             self._timer = now + self._watchdog_us
             self._unanswered = 0
-            self._events.append(Requested(data))
+            self._requested(data)
             return
         message = codec.decode(data)
         if self.state is State.WAIT_CER:
@@ -232,6 +235,13 @@ class PeerMachine:
             self._capabilities(message, now)
         else:
             self._base(message)
+
+    def _requested(self, data: bytes) -> None:
+        last = self._events[-1] if self._events else None
+        if isinstance(last, Requested):
+            last.messages.append(data)
+        else:
+            self._events.append(Requested([data]))
 
     def _base(self, message: Message) -> None:
         """Answer a watchdog or a leave-taking."""
@@ -276,14 +286,14 @@ class PeerMachine:
             self._events.append(Opened(peer, self.origin_host, codec.read_u32(state) if state else 0))
 
     def _answered(self, message: Message) -> None:
-        """Match an answer with what we asked; others are ignored (RFC 6733 3)."""
-        asked = self._pending.pop(message.hop_by_hop, None)
-        if asked is None:
+        """Match an answer with what we asked; others are ignored, so late ones and second ones are (RFC 6733 3)."""
+        ask, _ = self._pending.pop(message.hop_by_hop, (None, 0))
+        if ask is None:
             return
-        if asked[0] == n.DISCONNECT_PEER:
+        if ask.command == n.DISCONNECT_PEER:
             self._close("disconnected")
         else:
-            self._events.append(Answered(asked[0], message, asked[2]))
+            self._events.append(Answered(ask, message))
 
     def _answer(self, message: Message, code: int, extra: bytes) -> None:
         flags = message.flags & PROXIABLE | (ERROR if 3000 <= code < 4000 else 0)
@@ -300,8 +310,8 @@ class PeerMachine:
             return
         self.state = State.CLOSED if reason == "lost" else State.CLOSING
         self._rest = b""
-        for command, _, about in self._pending.values():
-            self._events.append(Answered(command, None, about))
+        for ask, _ in self._pending.values():
+            self._events.append(Answered(ask, None))
         self._pending.clear()
         self._events.append(Closed(reason))
 

@@ -13,12 +13,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec.structs import replace
-
 from aaa.diameter.terms import Terms, terms_from
 from aaa.engine.numbers import PLAIN, NumberPlan, normalise, plan_from
 from aaa.engine.terms import Policy
 from aaa.errors import ConfigError
+from aaa.value import replace
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 ANY = "*"

@@ -20,6 +20,7 @@ from aaa.diameter.connection import Connection
 from aaa.diameter.listen import endpoint
 from aaa.diameter.peer import State, Timers
 from aaa.diameter.peers import Peers
+from aaa.diameter.reading import Sockets
 from aaa.diameter.service import DiameterService
 from aaa.engine.ports import Directory, Node
 from aaa.errors import ConfigError
@@ -72,6 +73,7 @@ class DiameterServer:
         self.service = DiameterService(node, directory, self.identity, settings.contexts, self.on_error)
         self.connections: set[Connection] = set()
         self.reactor: Any = None
+        self._sockets: Sockets | None = None
         self._ports: list[Any] = []
         self._bind_errors: list[str] = []
         self._touched: list[Connection] = []
@@ -106,6 +108,7 @@ class DiameterServer:
             ConfigError: A listener that cannot be used; nothing stays bound then.
         """
         self.reactor = reactor
+        self._sockets = Sockets(reactor, self._taken, self.on_error)
         try:
             endpoints = [endpoint(text, reactor) for text in listen]
         except ConfigError:
@@ -164,7 +167,25 @@ class DiameterServer:
         if not self._is_flush_due:
             self._write()
 
+    def read(self, connection: Connection, socket: Any) -> None:
+        """Read a plain connection together with all others."""
+        if self._sockets is not None:
+            self._sockets.add(connection, socket)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self.connections.discard(connection)
+        if self._sockets is not None:
+            self._sockets.remove(connection)
+
+    def _taken(self) -> None:
+        """All sockets were read."""
+        if self._is_flush_due:
+            self._flush()
+
     def _flush(self) -> None:
+        if not self._is_flush_due:
+            return  # what was due has been taken along
         try:
             self.service.flush()
         finally:

@@ -10,7 +10,7 @@ one's id: the way there is in the store, and remembered here to save the detour.
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from aaa.diameter import codec
@@ -66,28 +66,34 @@ class DiameterService:
         self.identity = identity
         self.counters: Counter[tuple[str, ...]] = Counter()
         self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)  # by command, request type
-        self.links = Links(identity, self.counters)
-        self.traces = Traces(_unseen)
+        self.links = Links(identity, self.counters, node.now_us())
+        self.traces = Traces()
         self._patterns = Patterns()
         self._contexts = {**CONTEXTS, **(contexts or {})}
         self._on_error = on_error or _raised
         self._current: dict[str, str] = {}  # by a session's first name, the name in use
         self._states: dict[str, int] = {}  # by Origin-Host, the Origin-State-Id it told last
         self._behind: dict[str, deque[Turn]] = {}  # requests behind one whose payer is looked up
+        self._settling: dict[str, int] = {}  # by Origin-Host, how often it is asked which of its sessions are lost
+        self._held: dict[str, list[Turn]] = {}  # what such a client asked meanwhile
 
-    def handle(self, data: bytes, link: Link, order: InOrder, now_us: int) -> None:
+    def handle(self, messages: Sequence[bytes], link: Link, order: InOrder, now_us: int) -> None:
         """
-        Take one request; the caller calls `flush` when it has no more.
+        Take what came together on one connection; the caller calls `flush` when it has no more.
 
         Args:
             order: Of the answers of this connection.
         """
+        read = self._patterns.read
+        for data, ccr in [(data, read(data)) for data in messages]:  # all that reads them stays in the cache so
+            self._handle(data, ccr, link, order, now_us)
+
+    def _handle(self, data: bytes, ccr: Ccr | None, link: Link, order: InOrder, now_us: int) -> None:
         turn = Turn(self, link, data, now_us, order)
         order.append(turn)
         if self.traces.people:
             turn.traced = self.traces.request(codec.decode(data), link.origin_host, now_us)
         try:
-            ccr = self._patterns.read(data)
             if ccr is None:
                 self._read(turn)
             else:
@@ -104,10 +110,31 @@ class DiameterService:
         self.node.flush()
 
     def in_state(self, origin_host: str, state_id: int) -> None:
-        """A client told its Origin-State-Id: a higher one means that its older sessions are lost (RFC 6733 8.16)."""
+        """
+        A client told its Origin-State-Id: a higher one means that its older sessions are lost (RFC 6733 8.16).
+
+        What it asks meanwhile waits until that is settled.
+        """
         if state_id and self._states.get(origin_host) != state_id:
             put(self._states, origin_host, state_id)
-            self.node.restart_peer(host_key(origin_host), state_id)
+            self._settling[origin_host] = self._settling.get(origin_host, 0) + 1
+            self.node.restart_peer(host_key(origin_host), state_id, partial(self._settled, origin_host))
+
+    def _settled(self, origin_host: str) -> None:
+        """Which sessions of a client are lost is settled: go on with what it asked."""
+        left = self._settling.pop(origin_host) - 1
+        if left:
+            self._settling[origin_host] = left
+            return
+        held = self._held.pop(origin_host, ())
+        for turn in held:
+            try:
+                self._take(turn)
+            except Exception as error:
+                self._reply(turn, refusal(codec.decode(turn.request), self.identity, codec.UNABLE_TO_COMPLY))
+                self._on_error(error)
+        if held:
+            self.node.flush()
 
     def joined(self, link: Link, realm: str, state_id: int) -> None:
         """A connection is open; `state_id` is the Origin-State-Id its CER told, or 0."""
@@ -185,7 +212,10 @@ class DiameterService:
             self.links.came(name, link, form.origin_realm)
         # If neither we nor the store know the session that ends, the one the request names pays.
         turn.is_report = kind == UPDATE or (kind == TERMINATION and self.node.knows((self._current.get(name, name),)))
-        self._take(turn)
+        if self._settling and host in self._settling:
+            self._held.setdefault(host, []).append(turn)  # bounded by what may wait on each connection
+        else:
+            self._take(turn)
 
     def _take(self, turn: Turn) -> None:
         """Look the payer up where one is needed; what comes for the same session meanwhile waits behind it."""
@@ -308,10 +338,6 @@ class DiameterService:
 
 def _nobody(_decided: Answer) -> None:
     """Nobody waits for this answer."""
-
-
-def _unseen(_event: str, **_fields: object) -> None:
-    """Nobody looks at traces."""
 
 
 def _raised(error: Exception) -> None:

@@ -1,45 +1,34 @@
 """
 Traces: the decoded messages of one subscriber on a live server, off by themselves.
 
-While nobody is traced a message pays one test of an empty table.  A request is traced when one of the texts that name
-its parties is the traced name, or when it belongs to the session of one that was: later requests of a session need
-not say whose it is (RFC 8506 8.46).  The answer is traced with its request.
+A request is traced when one of the texts that name its parties is the traced name, or when it belongs to the session
+of one that was: later requests of a session need not say whose it is (RFC 8506 8.46).  The answer is traced with its
+request.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.codec import Avp, Invalid, Message
 from aaa.diameter.dictionary import DEFINITIONS
 from aaa.diameter.text import DEPTH_MAX, described
-from aaa.ops.traced import Traced
+from aaa.ops.traced import Emit, Tracer, unseen
 
 SESSIONS_MAX = 1_000
 _PARTIES = frozenset(
     (n.USER_NAME, n.SESSION_ID, n.SUBSCRIPTION_ID_DATA, n.CALLING_PARTY_ADDRESS, n.CALLED_PARTY_ADDRESS)
 )
 
-Emit = Callable[..., None]
 
+class Traces(Tracer):
+    """The messages of who is traced."""
 
-class Traces:
-    """
-    Shows the messages of who is traced.
-
-    Args:
-        emit: Called with the event's name and its fields, for every message of a traced subscriber.
-    """
-
-    def __init__(self, emit: Emit) -> None:
-        self.emit = emit
-        self.people = Traced()
+    def __init__(self, emit: Emit = unseen) -> None:
+        super().__init__(emit)
         self._sessions: dict[str, str] = {}  # by Session-Id, the name it was traced under
-
-    def __bool__(self) -> bool:
-        return bool(self.people)
 
     def request(self, message: Message, peer: str, now_us: int) -> str:
         """Show a request if it is of a traced subscriber; returns the name, for its answer."""
@@ -58,8 +47,7 @@ class Traces:
         self._show("trace.answer", name, peer, codec.decode(data))
 
     def _show(self, event: str, name: str, peer: str, message: Message) -> None:
-        self.emit(event, subscriber=name, peer=peer, message=described(message).splitlines())
-        self.people.showed(name)
+        self.show(event, name, peer=peer, message=described(message).splitlines())
 
 
 def _parties(avps: tuple[Avp, ...], depth: int) -> Iterator[str]:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from aaa.diameter.ask import Ask
 from aaa.diameter.ccr import Ccr
 from aaa.diameter.peers import Peer
 from aaa.diameter.plan import Asked
@@ -21,7 +22,7 @@ class Link(Protocol):
     peer: Peer
     origin_host: str
 
-    def request(self, command: int, body: bytes, about: str) -> bool: ...
+    def request(self, ask: Ask) -> bool: ...
 
 
 class Taker(Protocol):

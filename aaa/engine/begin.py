@@ -14,7 +14,8 @@ from aaa.engine.changes import NOTHING, Accounts, Changes, Decision
 from aaa.engine.commands import Begin, Event, LineRequest
 from aaa.engine.limits import refused_account, refused_destination, refused_session
 from aaa.engine.lines import opened, refill
-from aaa.engine.model import Account, Line, LineHead, Seen, Session, SessionHead
+from aaa.engine.memory import kept
+from aaa.engine.model import Account, Line, LineHead, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.periods import change_us, has_periods, joined, opened_in
 from aaa.engine.ports import Tariffs
@@ -57,7 +58,7 @@ def begin(accounts: Accounts, command: Begin, tariffs: Tariffs, session_id: int,
         deadline_of(lines, command.policy, state, now),
         lines,
         command.aliases,
-        (Seen(identity.number, identity.digest, answer),),
+        (kept(identity, answer, lines),),
         -1 if identity.order is None else identity.order,
         0,
         command.early_start_us,

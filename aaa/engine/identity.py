@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from aaa.engine.answers import Ack, Answer, Outcome
+from aaa.engine.answers import Ack, Answer, Grant, Outcome
 from aaa.engine.commands import Identity
+from aaa.engine.memory import again, kept
 from aaa.engine.model import Seen, Session
 from aaa.engine.terms import SECOND_US
 from aaa.value import Value
@@ -39,11 +40,11 @@ def known(session: Session, identity: Identity, now: int) -> Known | None:
         return _numbered(session, identity)
     for seen in session.seen:
         if seen.number == identity.number and seen.digest == identity.digest:
-            return Known(seen.answer)
+            return Known(_again(session, seen))
     if identity.number == "b":
         last = _last_bare(session)
         if last is not None and now - session.asked_us < SAME_REQUEST_US:
-            return Known(last.answer)
+            return Known(_again(session, last))
         return None
     for seen in session.seen:
         if seen.number == identity.number:
@@ -59,7 +60,7 @@ def same(session: Session, identity: Identity) -> Answer | None:
     """
     for seen in session.seen:
         if seen.number == identity.number and seen.digest == identity.digest:
-            return seen.answer
+            return _again(session, seen)
     return None
 
 
@@ -76,7 +77,7 @@ def known_begin(session: Session, identity: Identity) -> Known | None:
         if seen.number == identity.number:
             is_same = seen.digest == identity.digest
             if is_same or (identity.retransmitted and seen.digest.partition(":")[0] == content):
-                return Known(seen.answer)
+                return Known(_again(session, seen))
             return None
     return Known(_forgotten(session)) if identity.retransmitted else None
 
@@ -98,8 +99,12 @@ def _numbered(session: Session, identity: Identity) -> Known | None:
         return Known(_forgotten(session)) if behind > WINDOW_BITS else None
     for seen in session.seen:
         if seen.number == identity.number:
-            return Known(seen.answer if seen.digest == identity.digest else None)
+            return Known(_again(session, seen) if seen.digest == identity.digest else None)
     return Known(_forgotten(session))
+
+
+def _again(session: Session, seen: Seen) -> Grant | Ack:
+    return again(seen, session.head.id, session.lines)
 
 
 def _forgotten(session: Session) -> Ack:
@@ -122,7 +127,7 @@ def is_other_call(session: Session, names: tuple[str, ...]) -> bool:
     return bool(known) and own not in known
 
 
-def memory(session: Session, identity: Identity, answer: Answer) -> tuple[tuple[Seen, ...], int, int]:
+def memory(session: Session, identity: Identity, answer: Grant | Ack) -> tuple[tuple[Seen, ...], int, int]:
     """What a session remembers after this request and its answer: the requests, the highest number, the window."""
     highest, window = session.highest, session.window
     if identity.order is not None:
@@ -133,10 +138,10 @@ def memory(session: Session, identity: Identity, answer: Answer) -> tuple[tuple[
             highest = order
         elif order < highest:
             window |= 1 << (highest - order - 1)
-    return (*session.seen[1 - REMEMBERED :], Seen(identity.number, identity.digest, answer)), highest, window
+    return (*session.seen[1 - REMEMBERED :], kept(identity, answer, session.lines)), highest, window
 
 
-def remembered(session: Session, identity: Identity, answer: Answer) -> Session:
+def remembered(session: Session, identity: Identity, answer: Grant | Ack) -> Session:
     """The session with this request and its answer remembered."""
     seen, highest, window = memory(session, identity, answer)
     return replace(session, seen=seen, highest=highest, window=window)

@@ -9,7 +9,6 @@ was staged on it.
 
 from __future__ import annotations
 
-from aaa.engine.answers import Answer
 from aaa.engine.terms import NO_LIMITS, ChargeKey, Limits, Policy, State
 from aaa.value import Value
 from rating.funding import Bucket, Parts
@@ -122,11 +121,11 @@ class SessionHead(Value, frozen=True):
 
 
 class Seen(Value, frozen=True):
-    """One request a session remembers, with the answer it got (S7)."""
+    """One request a session remembers, with the answer it got as JSON (S7, `aaa.engine.memory`)."""
 
     number: str
     digest: str
-    answer: Answer | None
+    text: bytes
 
 
 class Session(Value, frozen=True):

@@ -60,8 +60,14 @@ class Node(Protocol):
     def restart_nas(self, identity: str, event_us: int, reply: Callable[[bool], None]) -> None:
         """Begin a new epoch of a NAS identity (Accounting-On/Off, S20); `reply(True)` once durable."""
 
-    def restart_peer(self, identity: str, state_id: int) -> None:
-        """Note the state a Diameter client is in; a higher number ends its sessions, whose keys begin so."""
+    def restart_peer(self, identity: str, state_id: int, known: Callable[[], None]) -> None:
+        """
+        Note the state a Diameter client is in; a higher number ends its sessions, whose keys begin so.
+
+        Args:
+            known: Called once sessions that begin from then on are spared: at once, or when the store has said what
+                other nodes know, or that it cannot.
+        """
 
     def knows(self, names: Sequence[str]) -> bool:
         """Whether a session is at hand under one of these names; False says nothing about the store."""

@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from aaa.errors import StoreUnavailable
+from aaa.node.once import once
 from aaa.store.batch import NOBODY, Batch, Stage
+from aaa.store.port import Failed
+from aaa.value import replace
 
 if TYPE_CHECKING:
     from aaa.node.node import ChargingNode
@@ -54,24 +55,35 @@ class Epochs:
         self._begin(identity, epoch + 1, now, f"{identity}|{epoch}|")
         self._node.counters["nas_restart", ""] += 1
 
-    def restart_peer(self, identity: str, state_id: int) -> None:
+    def restart_peer(self, identity: str, state_id: int, known: Callable[[], None]) -> None:
         """
         A Diameter client says which state it is in: a higher one than before ends its sessions (RFC 6733 8.16).
 
         The first number ever seen tells nothing.  What another node has seen is asked of the store, so that
-        sessions begun since are spared.
+        sessions begun since are spared.  If the store cannot say, nothing ends: the sessions of the older state live
+        until their deadlines.
+
+        Args:
+            known: Called when that is settled; sessions that begin before would not be told from the older ones.
         """
         if state_id <= self.of(identity):
+            known()
             return
-        try:
-            before = self._node.store.epochs().get(identity, (0, 0))[0]
-        except StoreUnavailable:
-            return
-        if state_id <= before:
-            return
-        self._begin(identity, state_id, self._node.now_us(), f"{identity}|" if before else NO_KEY)
-        self._node.counters["peer_restart", ""] += 1
-        self._node.flush()  # before sessions that begin now
+        node = self._node
+
+        def answered(before: int | Failed) -> None:
+            try:
+                if isinstance(before, Failed):
+                    node.counters["peer_restart_unknown", ""] += 1
+                    node.on_error(StoreUnavailable(f"whether {identity} restarted is not known: {before.reason}"))
+                elif state_id > max(before, self.of(identity)):
+                    self._begin(identity, state_id, node.now_us(), f"{identity}|" if before else NO_KEY)
+                    node.counters["peer_restart", ""] += 1
+                    node.flush()  # before sessions that begin now
+            finally:
+                known()
+
+        once(lambda told: node.store.epoch(identity, told), answered, node.on_error)
 
     def learn(self, epochs: dict[str, tuple[int, int]]) -> None:
         """Take up restarts that other nodes were told of: the sessions of who restarted are read anew."""

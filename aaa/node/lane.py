@@ -115,6 +115,13 @@ class LockLane:
         desk.is_draining = node.desk.is_draining
         desk.keeps_before = node.desk.keeps_before
         broken: list[Request] = []
+        decided: list[tuple[Request, Loaded]] = []
+        for request, found in zip(requests, loaded[len(accounts) :], strict=True):
+            if found.problem:
+                node.loading.unreadable(request, found.problem)
+            else:
+                decided.append((request, found))
+        requests = [request for request, _ in decided]
         for found in loaded:
             for account, version in ((found.account, found.version), (found.pool, found.pool_version)):
                 if account is not None and account.profile.id not in cache.accounts:
@@ -124,7 +131,7 @@ class LockLane:
                         self._pools[account.profile.id] = pool_id
             if found.session is not None and found.session.head.id not in cache.sessions:
                 cache.put_session(found.session)
-        for request, found in zip(requests, loaded[len(accounts) :], strict=True):
+        for request, found in decided:
             request.take(found)
             try:
                 desk.decide(request)
@@ -158,7 +165,7 @@ class LockLane:
                     self._waiting[account_id] = []
             for request in requests:
                 request.is_loaded = False
-            node.retry(requests, failure)
+            node.loading.retry(requests, failure)
             node.counters["lock_failed", ""] += 1
             node.flush()
         else:

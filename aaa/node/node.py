@@ -3,7 +3,7 @@ The node: takes commands, decides them on cached sums, commits them in batches, 
 
 Theory.  A command is decided when it arrives, on the account as staged by the decisions before it; what
 it moves goes into the batch that is being gathered, and its answer waits there (`desk`).  The pump has at
-most one store operation under way: it loads what waiting requests need, then commits what has gathered
+most one store operation under way: it loads what waiting requests need (`loading`), then commits what has gathered
 meanwhile as one transaction, and so on.  After a commit:
 
 * winners: the answers of their stages go out (L5), denials and repeats with them.
@@ -17,7 +17,7 @@ meanwhile as one transaction, and so on.  After a commit:
 What raises unexpectedly, in the store or in a decision, is told to `on_error` and costs the requests it
 touched: they get `STORE_DOWN`, their accounts are read anew, and the pump goes on.
 
-A request waits at most `ANSWER_BUDGET_US`; then it is answered with `STORE_DOWN`.
+A request waits at most `loading.ANSWER_BUDGET_US`; then it is answered with `STORE_DOWN`.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of
 from aaa.node.epochs import Epochs
 from aaa.node.lane import LockLane
+from aaa.node.loading import Loading
 from aaa.node.once import once
 from aaa.node.outage import Outage
+from aaa.node.pace import WORTH_A_BATCH, Pace
 from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
 from aaa.store.batch import NOBODY, Batch, Stage
-from aaa.store.port import Committed, Failed, Loaded, Store
+from aaa.store.port import Committed, Failed, Store
 
 SESSION_BITS = 40
-ANSWER_BUDGET_US = 2_000_000
 VAIN_BEFORE_LOCK = 2
-LOAD_MOST = 512
 
 
 class ChargingNode:
@@ -89,10 +89,10 @@ class ChargingNode:
         if not store.is_single_writer:
             self.desk.defer = self.lane.take_member
         self.outage: Outage | None = None  # what it answers for while the store is down
-        self._waiting: list[Request] = []
-        self._is_busy = False
-        self._has_loaded = False
+        self.loading = Loading(self)
+        self.is_busy = False  # a store operation is under way
         self._is_pumping = False
+        self.pace = Pace()
 
     # -- the port ---------------------------------------------------------------------------------
 
@@ -108,8 +108,10 @@ class ChargingNode:
     @property
     def waiting(self) -> int:
         """Requests that wait for the store: to be loaded, in the batch that gathers, or for a lock."""
-        staged = sum(len(stage.requests) for stage in self.desk.batch.values())
-        return len(self._waiting) + staged + self.lane.waiting
+        return len(self.loading.waiting) + self._gathered() + self.lane.waiting
+
+    def _gathered(self) -> int:
+        return sum([len(stage.requests) for stage in self.desk.batch.values()])
 
     def submit(self, command: Command, account_id: int | None, reply: Reply) -> None:
         """Take one command; `reply` is called after its effect is durable."""
@@ -119,9 +121,9 @@ class ChargingNode:
             return
         try:
             if not self.desk.decide(request):
-                self._waiting.append(request)
+                self.loading.waiting.append(request)
         except Exception as error:
-            self._broken(request, error)
+            self.broken(request, error)
 
     def submit_again(self, command: Command, account_id: int, now: int, reply: Reply) -> None:
         """Take a command of an outage, to be decided as of its original instant."""
@@ -130,9 +132,9 @@ class ChargingNode:
         request.is_replayed = True
         try:
             if not self.desk.decide(request):
-                self._waiting.append(request)
+                self.loading.waiting.append(request)
         except Exception as error:
-            self._broken(request, error)
+            self.broken(request, error)
         self.flush()
 
     def survive(self, outage: Outage) -> None:
@@ -157,9 +159,9 @@ class ChargingNode:
         """Begin a new epoch of a NAS identity (Accounting-On/Off, S20); `reply(True)` once durable."""
         self.epochs.restart_nas(identity, reply)
 
-    def restart_peer(self, identity: str, state_id: int) -> None:
+    def restart_peer(self, identity: str, state_id: int, known: Callable[[], None]) -> None:
         """Note the state a Diameter client is in; a higher number ends its sessions, whose keys begin so."""
-        self.epochs.restart_peer(identity, state_id)
+        self.epochs.restart_peer(identity, state_id, known)
 
     def flush(self) -> None:
         """Let the pump work: load what waits, commit what has gathered."""
@@ -167,10 +169,13 @@ class ChargingNode:
             return
         self._is_pumping = True
         try:
-            while not self._is_busy and (self._waiting or self.desk.batch):
-                if self._waiting and not (self._has_loaded and self.desk.batch):
-                    self._load()
-                else:  # what was just read is committed before more is read, else it would be stale again
+            loading = self.loading
+            while not self.is_busy and (loading.waiting or self.desk.batch):
+                if loading.waiting and not (loading.has_loaded and self.desk.batch):
+                    loading.load()
+                elif self.pace.is_resting and self._gathered() < WORTH_A_BATCH:
+                    break
+                else:
                     self._commit()
         finally:
             self._is_pumping = False
@@ -184,7 +189,7 @@ class ChargingNode:
     def tidy(self) -> None:
         """Answer those who waited too long, and forget early starts nobody came for."""
         now = self._clock()
-        self._expire_waiting(now)
+        self.loading.expire(now)
         for key in [key for key, (_, deadline) in self.early.items() if deadline <= now]:
             del self.early[key]
         self.flush()
@@ -209,65 +214,9 @@ class ChargingNode:
         self.desk.emergency_id = self.store.account_id(EMERGENCY_ACCOUNT)
         self.flush()
 
-    # -- loading ----------------------------------------------------------------------------------
+    # -- deciding again ---------------------------------------------------------------------------
 
-    def _load(self) -> None:
-        """Read what waiting requests need, then decide them in the order of their arrival."""
-        self._waiting.sort(key=_arrival)
-        requests, self._waiting = self._waiting[:LOAD_MOST], self._waiting[LOAD_MOST:]
-        emergency_id = self.desk.emergency_id
-        wanted = [request.wanted(self.cache, emergency_id) for request in requests]
-        self._is_busy = True
-
-        def done(loaded: list[Loaded] | Failed) -> None:
-            self._is_busy = False
-            self._has_loaded = True
-            if isinstance(loaded, Failed):
-                self.retry(requests, loaded)
-                if loaded.is_unknown:  # the connection is gone: the next try says so at once
-                    self.flush()
-                return
-            for request, asked, found in zip(requests, wanted, loaded, strict=True):
-                if asked.is_cached and found.account is None and not self.cache.has(asked.account_id):
-                    self._waiting.append(request)  # dropped meanwhile: it has to be read after all
-                else:
-                    try:
-                        self._take_up(request, found)
-                    except Exception as error:
-                        self._broken(request, error)
-            self.flush()
-
-        once(lambda answered: self.store.load(wanted, self.tariffs, answered), done, self.on_error)
-
-    def _take_up(self, request: Request, found: Loaded) -> None:
-        """Put what was read into the cache and decide the request; a stale cache is dropped first."""
-        account, session = found.account, found.session
-        number = account.profile.id if account is not None else request.account_id
-        if number is not None and self.lane.holds(number):
-            self.lane.put(number, request)
-            return
-        if found.pool is not None and found.pool.profile.id not in self.cache.accounts:
-            self.cache.put_account(found.pool, found.pool_version)
-        if account is not None and account.profile.pool_id is not None and self.desk.defer is not None:
-            self.cache.learn(account, found.version, () if session is None else (session,))
-        elif account is not None:
-            cached = self.cache.accounts.get(account.profile.id)
-            if cached is not None and cached.version != found.version:
-                self.stale(account.profile.id)
-                cached = None
-                if self.lane.holds(account.profile.id):
-                    self.lane.put(account.profile.id, request)
-                    return
-            if cached is None:
-                self.cache.put_account(account, found.version)
-            else:
-                self.cache.confirm(account.profile.id)
-        if session is not None and session.head.id not in self.cache.sessions:
-            self.cache.put_session(session)
-        request.take(found)
-        self.desk.decide(request)
-
-    def _broken(self, request: Request, error: Exception) -> None:
+    def broken(self, request: Request, error: Exception) -> None:
         """A request whose decision raised is refused; what else is staged on its account is decided again."""
         self.on_error(error)
         session = self.cache.find(names_of(request.command))
@@ -294,14 +243,16 @@ class ChargingNode:
 
     def _commit(self) -> None:
         """Send what has gathered as one transaction."""
-        self._has_loaded = False
+        self.loading.has_loaded = False
         batch = self.desk.take()
         restarts = self.epochs.take_replies()
-        self._is_busy = True
+        self.is_busy = True
         begun = self._clock()
+        self.pace.sent(sum([len(stage.requests) for stage in batch.values()]), begun)
 
         def done(outcome: Committed | Failed) -> None:
-            self._is_busy = False
+            self.is_busy = False
+            self.pace.rest(self.flush)
             self.tally.transactions["batch"].observe((self._clock() - begun) / 1e6)
             try:
                 if isinstance(outcome, Failed):
@@ -343,8 +294,7 @@ class ChargingNode:
         """Load a stage anew; if one of its requests was decided twice in vain, the next time is under the lock."""
         requests = self._again(stage)
         if any(request.again >= VAIN_BEFORE_LOCK for request in requests):
-            taken = set(requests)
-            self._waiting = [request for request in self._waiting if request not in taken]
+            self.loading.withdraw(requests)
             self.lane.begin(stage.account_id, requests)
 
     def _again(self, stage: Stage) -> list[Request]:
@@ -362,7 +312,7 @@ class ChargingNode:
             request.again += 1
             request.is_loaded = False
             self.desk.expect(names_of(request.command))
-        self._waiting.extend(requests)
+        self.loading.waiting.extend(requests)
         return requests
 
     def _kin(self, family: int) -> list[Request]:
@@ -387,7 +337,7 @@ class ChargingNode:
                     self.outage.remember(cached.account)
         requests = [request for stage in batch.values() for request in self._again(stage)]
         if not failure.is_conflict:
-            self._store_failed(failure)
+            self.store_failed(failure)
         if not (failure.is_unknown or failure.is_conflict):
             self._give_up(requests)
         for reply in restarts:
@@ -395,29 +345,9 @@ class ChargingNode:
 
     def _give_up(self, requests: list[Request]) -> None:
         """Do not decide these again: refuse all that have no answer yet."""
-        given_up = set(requests)
-        self._waiting = [request for request in self._waiting if request not in given_up]
+        self.loading.withdraw(requests)
         for request in requests:
             if not request.is_answered:
-                self.refuse(request)
-
-    def retry(self, requests: list[Request], failure: Failed) -> None:
-        """A load or a locked batch failed: try again where that makes sense, or say that the store is down."""
-        if not failure.is_conflict:
-            self._store_failed(failure)
-        now = self._clock()
-        for request in requests:
-            if (failure.is_unknown or failure.is_conflict) and now - request.arrived_us < ANSWER_BUDGET_US:
-                self._waiting.append(request)
-            else:
-                self.refuse(request)
-
-    def _expire_waiting(self, now: int) -> None:
-        """Nobody waits longer than the answer budget."""
-        late = [request for request in self._waiting if now - request.arrived_us >= ANSWER_BUDGET_US]
-        if late and not self._is_busy:
-            self._waiting = [request for request in self._waiting if now - request.arrived_us < ANSWER_BUDGET_US]
-            for request in late:
                 self.refuse(request)
 
     def _forget_early(self, stage: Stage) -> None:
@@ -477,7 +407,8 @@ class ChargingNode:
         except Exception as error:
             self.on_error(error)
 
-    def _store_failed(self, failure: Failed) -> None:
+    def store_failed(self, failure: Failed) -> None:
+        """The store did not take something: say so, here and in the status."""
         self.is_store_up = False
         self.counters["store_failed", ""] += 1
         self.on_error(StoreUnavailable(failure.reason))
@@ -485,7 +416,3 @@ class ChargingNode:
 
 def _ignore(_answer: Answer) -> None:
     """The sweeper asks for no answer."""
-
-
-def _arrival(request: Request) -> int:
-    return request.order

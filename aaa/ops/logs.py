@@ -17,7 +17,9 @@ from collections.abc import Callable, MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import Processor
+
+from aaa.ops.log_events import library
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 HIDDEN = "***"
@@ -85,17 +87,6 @@ def _remember(_logger: Any, method: str, event: Event) -> Event:
     if method in ("warning", "error", "exception", "critical"):
         _recent.append(dict(event))
     return event
-
-
-def logger() -> FilteringBoundLogger:
-    """The logger: `logger().info("session.granted", session_id=..., granted_s=60)`."""
-    found: FilteringBoundLogger = structlog.get_logger()
-    return found
-
-
-def always(event: str, **fields: Any) -> None:
-    """Write an event of level debug whatever the level is: somebody asked for just this one."""
-    structlog.get_logger(wrapper_class=structlog.BoundLogger).debug(event, **fields)
 
 
 def observe_twisted() -> None:
@@ -168,5 +159,5 @@ class _Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass one on."""
-        extra = {"exc_info": record.exc_info} if record.exc_info else {}
-        logger().log(record.levelno, "library", name=record.name, message=record.getMessage(), **extra)
+        extra: dict[str, Any] = {"exc_info": record.exc_info} if record.exc_info else {}
+        library(record.levelno, name=record.name, message=record.getMessage(), **extra)

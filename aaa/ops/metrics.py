@@ -213,7 +213,7 @@ def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
             known[kind][cause,] += count
         elif kind in ("conflicts", "locked"):
             known["store_conflicts"]["batch" if kind == "conflicts" else "locked",] += count
-        elif kind in ("late", "batches", "requests", "store_failed"):
+        elif kind in ("late", "batches", "requests", "store_failed", "unreadable"):
             known[kind][()] += count
         else:
             known["notices"][kind, cause] += count
@@ -233,6 +233,8 @@ def _node(counters: Mapping[tuple[str, str], int]) -> Iterator[Metric]:
     yield _counter("aaa_store_batches", "Transactions of the batch.", (), known["batches"])
     yield _counter("aaa_store_conflicts", "Races lost to another node.", ("operation",), known["store_conflicts"])
     yield _counter("aaa_store_failures", "Batches the store did not take.", (), known["store_failed"])
+    text = "Requests refused because a row they need cannot be read."
+    yield _counter("aaa_store_rows_unreadable", text, (), known["unreadable"])
     yield _counter("aaa_notices", "Everything else counted.", ("kind", "cause"), known["notices"])
 
 

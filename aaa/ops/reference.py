@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from aaa.ops.dialects import diameter, radius
+from aaa.ops.event_page import events
 
 MADE = "<!-- Made by `python -m aaa.ops.reference docs/reference`; do not edit. -->\n"
 
@@ -29,6 +30,7 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics(),
         "radius.md": f"{MADE}\n{radius()}",
         "diameter.md": f"{MADE}\n{diameter()}",
+        "events.md": f"{MADE}\n{events()}",
         "openapi.json": openapi(),
     }
 

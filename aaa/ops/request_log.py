@@ -21,12 +21,49 @@ from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Expi
 from aaa.engine.terms import Reason
 from aaa.node.desk import Request
 from aaa.ops.logs import masked
+from rating.money import format_money
 
 PENDING_MAX = 50_000  # lines, some ten seconds of a busy server
 GATHER_S = 0.1  # threads that take turns too often cost more than the lines
 WRITE_OCTETS = 4_096  # PIPE_BUF: what a pipe takes without mixing it with other writers
-_UNITS = {"seconds": "s", "octets": "octets", "events": "events", "money": "micro"}
+MEANINGS = {
+    "session.granted": "A session began: units were granted to it.",
+    "session.refilled": "A session was granted more.",
+    "session.denied": "Something was refused.",
+    "session.started": "A session is answered, or runs.",
+    "session.updated": "Usage was reported.",
+    "session.ended": "A session ended and was charged.",
+    "session.expired": "A session nobody reported of was settled, or one that its client has lost.",
+    "session.killed": "A session was ended by order.",
+    "event.charged": "Something was charged or refunded without a session.",
+    "balance.moved": "Money was added, corrected or moved.",
+}
+"""The events, one per request."""
+
+FIELDS = {
+    "account": "public id of the account, empty when it was not at hand",
+    "amount_micro": "what was moved",
+    "caller": "calling number",
+    "cause": "why it ended or expired; `topup`, `adjust` or `opening` of a movement",
+    "cost_micro": "charge of the session or event so far",
+    "currency": "of the account",
+    "destination": "normalised called number",
+    "final": "true: these are the last units",
+    "line_reason": "why the first service got nothing",
+    "ms": "from arrival to answer, in milliseconds",
+    "nas": "name of the client's entry, or Origin-Host",
+    "outcome": "what became of it (done, repeat, unknown, unrated, conflict)",
+    "protocol": "`radius` or `diameter`",
+    "reason": "why it was refused",
+    "reserved": "what the session now holds, in the currency",
+    "session_id": "number of the session",
+    "used_cost_micro": "price of what the first service has used so far",
+}
+"""The fields of these events, beside `granted_` and `used_` with a unit."""
+
+UNITS = {"seconds": "s", "octets": "octets", "events": "events", "money": "micro"}
 _EVENTS: dict[type, str] = {Kill: "session.killed", Expire: "session.expired"}
+_RESERVED_DECIMALS = 4
 _quoted = json.encoder.encode_basestring  # JSON text of a string, non-ASCII kept
 
 
@@ -103,6 +140,7 @@ class RequestLog:
 
     Args:
         account_name: Public id of an account by its number, "" when it is not at hand.
+        reserved_micro: What a session holds, by its number; None when it is not at hand.
         is_console: key=value instead of JSON.
     """
 
@@ -110,12 +148,14 @@ class RequestLog:
         self,
         put: Callable[[list[str]], None],
         account_name: Callable[[int], str],
+        reserved_micro: Callable[[int], int | None],
         *,
         is_console: bool = False,
         mask_numbers: bool = False,
     ) -> None:
         self._put = put
         self._account_name = account_name
+        self._reserved_micro = reserved_micro
         self._is_console = is_console
         self._shown = (lambda number: _quoted(masked(number))) if mask_numbers else _quoted
 
@@ -133,7 +173,9 @@ class RequestLog:
         level = "info"
         if isinstance(answer, Grant):
             event = "session.refilled" if answer.number > 1 else "session.granted"
-            got = f',"session_id":"{answer.session_id}","currency":"{answer.currency}"{_told(answer.lines)}'
+            held_micro = self._reserved_micro(answer.session_id)
+            held = "" if held_micro is None else f'"reserved":"{format_money(held_micro, _RESERVED_DECIMALS)}",'
+            got = f',"session_id":"{answer.session_id}",{held}"currency":"{answer.currency}"{_told(answer.lines)}'
         elif isinstance(answer, Denial):
             event = "session.denied"
             level = "error" if answer.reason is Reason.STORE_DOWN else "info"
@@ -166,7 +208,7 @@ class RequestLog:
             if line.destination:
                 text += f',"destination":{self._shown(line.destination)}'
             if line.usage is not None:
-                text += f',"used_{_UNITS[line.key.unit]}":{line.usage.units}'
+                text += f',"used_{UNITS[line.key.unit]}":{line.usage.units}'
         if isinstance(command, End):
             return text, "session.ended", f',"cause":{_quoted(command.cause)}'
         if isinstance(command, Update):
@@ -182,7 +224,7 @@ def _told(lines: Sequence[LineGrant | LineDenial]) -> str:
     if isinstance(line, LineDenial):
         return f',"line_reason":"{line.reason._value_}"'
     final = ',"final":true' if line.is_final else ""
-    return f',"granted_{_UNITS[line.key.unit]}":{line.told},"used_cost_micro":{line.cost_micro}{final}'
+    return f',"granted_{UNITS[line.key.unit]}":{line.told},"used_cost_micro":{line.cost_micro}{final}'
 
 
 def _console(line: str) -> str:

@@ -13,6 +13,7 @@ from aaa.config.sections import Log
 from aaa.diameter.server import DiameterServer
 from aaa.node.node import ChargingNode
 from aaa.ops import logs
+from aaa.ops.log_events import radius_dropped, trace_answer, trace_request
 from aaa.ops.request_log import LineWriter, RequestLog
 from aaa.radius.server import RadiusServer
 
@@ -57,7 +58,13 @@ class RequestLogging:
         is_wanted = log.requests and log.level in ("debug", "info")
         is_console = log.format == "console" or (log.format == "auto" and sys.stderr.isatty())
         self._node.tally.released = (
-            RequestLog(self._writer.put, self._account_name, is_console=is_console, mask_numbers=log.mask_numbers)
+            RequestLog(
+                self._writer.put,
+                self._account_name,
+                self._reserved_micro,
+                is_console=is_console,
+                mask_numbers=log.mask_numbers,
+            )
             if is_wanted
             else None
         )
@@ -69,6 +76,10 @@ class RequestLogging:
     def _account_name(self, number: int) -> str:
         cached = self._node.cache.accounts.get(number)
         return cached.account.profile.name if cached is not None else ""
+
+    def _reserved_micro(self, session_id: int) -> int | None:
+        session = self._node.cache.sessions.get(session_id)
+        return session.reserved_micro if session is not None else None
 
 
 class DropWarnings:
@@ -94,9 +105,9 @@ class DropWarnings:
             self._quiet.clear()
         self._quiet[reason, nas] = (now + SECONDS_PER_WARNING, 0)
         more: dict[str, Any] = {"left_out": left_out} if left_out else {}
-        logs.logger().warning("radius.dropped", reason=reason, nas=nas, address=address, **more)
+        radius_dropped(reason=reason, nas=nas, address=address, **more)
 
 
 def _traced(event: str, **fields: Any) -> None:
-    """A trace was asked for by a person, so it shows whatever the level is."""
-    logs.always(event, **fields)
+    """A message of a traced subscriber."""
+    (trace_request if event == "trace.request" else trace_answer)(**fields)

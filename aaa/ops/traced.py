@@ -4,11 +4,13 @@ Who is traced on a live server, and until when: a few subscribers, each for a wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 TRACES_MAX = 16
 LINES_MAX = 10_000  # of one trace; then it ends by itself
+
+Emit = Callable[..., None]
 
 
 class Traced:
@@ -56,6 +58,33 @@ class Traced:
     def _stop(self, name: str) -> None:
         self._until.pop(name, None)
         self._left.pop(name, None)
+
+
+def unseen(_event: str, **_fields: object) -> None:
+    """Nobody looks at traces."""
+
+
+class Tracer:
+    """
+    Shows messages of who is traced; a face adds whose its messages are, and how they read.
+
+    While nobody is traced a message pays one test of an empty table.
+
+    Args:
+        emit: Called with the event's name and its fields, for every message of a traced subscriber.
+    """
+
+    def __init__(self, emit: Emit = unseen) -> None:
+        self.emit = emit
+        self.people = Traced()
+
+    def __bool__(self) -> bool:
+        return bool(self.people)
+
+    def show(self, event: str, name: str, **fields: Any) -> None:
+        """Show one message of a traced subscriber."""
+        self.emit(event, subscriber=name, **fields)
+        self.people.showed(name)
 
 
 def as_documents(running: dict[str, int]) -> list[dict[str, Any]]:

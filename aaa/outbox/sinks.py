@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol, TypedDict
 
 from aaa.config.sections import OutboxTable
 from aaa.errors import ConfigError
@@ -29,6 +29,13 @@ class Event(NamedTuple):
     kind: str
     at_us: int
     body: str  # JSON object
+
+
+class Envelope(TypedDict):
+    """What every event says before its body."""
+
+    kind: Annotated[str, "which event"]
+    at_us: Annotated[int, "when it was written"]
 
 
 class Delivered(NamedTuple):
@@ -51,7 +58,8 @@ class Sink(Protocol):
 
 def text_of(event: Event) -> str:
     """An event as every sink writes it."""
-    return json.dumps({"kind": event.kind, "at_us": event.at_us, **json.loads(event.body)})
+    envelope = Envelope(kind=event.kind, at_us=event.at_us)
+    return json.dumps({**envelope, **json.loads(event.body)})
 
 
 class FileSink:

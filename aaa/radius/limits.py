@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Answer, Denial, Grant, LineGrant
 from aaa.engine.commands import Update
 from aaa.engine.model import Session
@@ -29,6 +27,7 @@ from aaa.radius.dynauth import (
 )
 from aaa.radius.event_socket import call_of
 from aaa.radius.profiles import answers
+from aaa.value import replace
 
 if TYPE_CHECKING:
     from aaa.radius.clients import Nas

@@ -4,7 +4,8 @@ RadSec: RADIUS over TLS (RFC 6614), on one stream for all packet types.
 Both sides show certificates; a client is known by its source address, as over UDP, and its certificate
 has to name it: the client entry's name or the address, as a subject alternative name.  The shared secret
 is `radsec` for everybody, TLS protects what MD5 cannot.  What is silence over UDP closes the connection
-here when the stream cannot be trusted any more (RFC 6613 2.6.4).
+here when the stream cannot be trusted any more (RFC 6613 2.6.4).  A bug that one packet leads to costs that packet,
+as over UDP: the rest of the stream is still in step.  One outside of a packet costs the connection.
 """
 
 from __future__ import annotations
@@ -83,21 +84,11 @@ class RadSecProtocol(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if self._nas is None:
             return
-        if not self._is_admitted and not self._admit(self._nas):
-            return
-        self._buffer += data
-        while len(self._buffer) >= HEADER_LENGTH:
-            length = int.from_bytes(self._buffer[2:4], "big")
-            if not HEADER_LENGTH <= length <= LENGTH_MAX:
-                self._close("length")
-                return
-            if len(self._buffer) < length:
-                break
-            packet, self._buffer = self._buffer[:length], self._buffer[length:]
-            if not self._take(packet, self._nas):
-                return
-        self._service.flush()
-        self._wait(READ_TIMEOUT_S if self._buffer else IDLE_TIMEOUT_S)
+        try:
+            self._read(data, self._nas)
+        except Exception as error:
+            self._failed(error)
+            self._close("")
 
     def connectionLost(self, reason: Any = None) -> None:
         self._nas = None
@@ -113,6 +104,33 @@ class RadSecProtocol(Protocol):
             self._transport.write(data)
 
     # -- inside -----------------------------------------------------------------------------------
+
+    def _read(self, data: bytes, nas: Nas) -> None:
+        """Take what has arrived: whole packets are served, the rest is kept."""
+        if not self._is_admitted and not self._admit(nas):
+            return
+        self._buffer += data
+        while len(self._buffer) >= HEADER_LENGTH:
+            length = int.from_bytes(self._buffer[2:4], "big")
+            if not HEADER_LENGTH <= length <= LENGTH_MAX:
+                self._close("length")
+                return
+            if len(self._buffer) < length:
+                break
+            packet, self._buffer = self._buffer[:length], self._buffer[length:]
+            try:
+                if not self._take(packet, nas):
+                    return
+            except Exception as error:
+                self._failed(error)
+        self._service.flush()
+        self._wait(READ_TIMEOUT_S if self._buffer else IDLE_TIMEOUT_S)
+
+    def _failed(self, error: Exception) -> None:
+        """Tell of an exception and on which connection it came up."""
+        host, port = self._address
+        error.add_note(f"on the RadSec connection of {host}:{port}")
+        self._service.failed(error, self._nas.name if self._nas else "", f"{host}:{port}")
 
     def _take(self, data: bytes, nas: Nas) -> bool:
         """Take one packet; False when the connection was closed for it."""

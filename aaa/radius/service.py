@@ -85,7 +85,7 @@ class RadiusService:
         self.dedup = Dedup()
         self.last_seen: dict[str, int] = {}  # when a client last sent a sound packet
         self.refusals = Refusals()
-        self.traces = Traces(_unseen)
+        self.traces = Traces()
         self.on_drop: Callable[[str, str, str], None] = _untold
         self._call_from_thread = call_from_thread
         self.pool = HashPool(self._later)
@@ -115,8 +115,7 @@ class RadiusService:
                 return None
             return self.receive_of(nas, data, address, port, now_us)[0]
         except Exception as error:
-            self.counters["dropped", "", "internal_error"] += 1
-            self._on_error(error)
+            self.failed(error, "", address[0])
             return None
 
     def receive_of(
@@ -201,6 +200,12 @@ class RadiusService:
         self.counters["dropped", request.nas.name, reason] += 1
         self.on_drop(reason, request.nas.name, request.address[0])
 
+    def failed(self, error: Exception, nas: str, address: str) -> None:
+        """Count and tell of an exception that something received led to: a bug, which must not end the service."""
+        self.counters["dropped", nas, "internal_error"] += 1
+        self.on_drop("internal_error", nas, address)
+        self._on_error(error)
+
     def flush(self) -> None:
         """Have everything that was served committed and answered."""
         self.node.flush()
@@ -264,10 +269,6 @@ class RadiusService:
 def _raised(error: Exception) -> None:
     """Nobody wants to know: let it be seen where it happened."""
     raise error
-
-
-def _unseen(_event: str, **_fields: object) -> None:
-    """Nobody looks at traces."""
 
 
 def _untold(_reason: str, _nas: str, _address: str) -> None:

@@ -1,17 +1,15 @@
 """
 Traces: the decoded packets of one subscriber on a live server, secrets hidden, off by themselves.
 
-While nobody is traced the packets pay one test of an empty table.  A request is traced when one of the
-texts that name its parties is the traced name; its answer is traced with it.
+A request is traced when one of the texts that name its parties is the traced name; its answer is traced with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
-from aaa.ops.traced import Traced
+from aaa.ops.traced import Tracer
 from aaa.radius import attributes as a
 from aaa.radius import names
 
@@ -47,23 +45,9 @@ _PARTIES = (
     a.ACCT_SESSION_ID,
 )
 
-Emit = Callable[..., None]
 
-
-class Traces:
-    """
-    Shows the packets of who is traced.
-
-    Args:
-        emit: Called with the event's name and its fields, for every packet of a traced subscriber.
-    """
-
-    def __init__(self, emit: Emit) -> None:
-        self.emit = emit
-        self.people = Traced()
-
-    def __bool__(self) -> bool:
-        return bool(self.people)
+class Traces(Tracer):
+    """The packets of who is traced."""
 
     def request(self, request: Request) -> None:
         """Show a request if it is of a traced subscriber."""
@@ -82,9 +66,9 @@ class Traces:
         return self.people.find((a.text(attributes, code) for code in _PARTIES if code in attributes), now_us)
 
     def _show(self, event: str, name: str, request: Request, code: int, attributes: a.Attributes, **more: str) -> None:
-        self.emit(
+        self.show(
             event,
-            subscriber=name,
+            name,
             nas=request.nas.name,
             address=f"{request.address[0]}:{request.address[1]}",
             code=code,
@@ -92,7 +76,6 @@ class Traces:
             attributes=shown(attributes, hides_names=request.nas.profile.takes_pins),
             **more,
         )
-        self.people.showed(name)
 
 
 def shown(attributes: a.Attributes, hides_names: bool = False) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from aaa.engine.changes import EarlyStart, Entry, UnitEntry, Unrated
 from aaa.engine.model import Account, Session
-from aaa.store.codec import STATE_NUMBER, body_text, dumps, head_text, line_row
+from aaa.store.codec import STATE_NUMBER, body_text, dumps, head_text, line_row, parties_text
 from rating.funding import Bucket
 
 Row = tuple[Any, ...]
@@ -159,7 +159,7 @@ def cdr_row(session: Session, account: Account | None) -> Row:
         int(session.assumed),
         int(session.implausible),
         session.reported,
-        head_text(head),
+        parties_text(head),
         dumps([line_row(line) for line in session.lines]),
         pool_id,
     )

@@ -11,14 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Raw
 from msgspec.json import Decoder, Encoder
 
-from aaa.engine.answers import Ack, Answer, Grant, LineDenial, LineGrant, Outcome
-from aaa.engine.model import Line, LineHead, Seen, Session, SessionHead
+from aaa.engine.memory import kept_row, key_of
+from aaa.engine.model import Line, LineHead, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
-from aaa.engine.terms import ChargeKey, Policy, Reason, State
-from aaa.errors import StoreUnavailable
+from aaa.engine.terms import Policy, State
+from aaa.errors import RowUnreadable
+from aaa.value import fields_of
 from rating.funding import Parts
 
 STATE_NUMBER = {State.HELD: 0, State.OPEN: 1, State.EXPIRED: 2, State.CLOSED: 3}
@@ -26,7 +28,7 @@ STATES = (State.HELD, State.OPEN, State.EXPIRED, State.CLOSED)
 SESSION_COLUMNS = "id, account_id, key, origin, state, deadline, head, body"
 
 
-_encode = Encoder().encode
+_encode = Encoder(enc_hook=fields_of).encode
 loads = Decoder().decode
 
 
@@ -40,13 +42,18 @@ def head_text(head: SessionHead) -> str:
     return dumps((head.protocol, head.service_context, head.subscriber, head.caller, head.begun_us, head.policy))
 
 
+def parties_text(head: SessionHead) -> str:
+    """Who a finished session was between, as the `head` column of its CDR."""
+    return dumps((head.protocol, head.service_context, head.subscriber, head.caller, head.begun_us))
+
+
 def body_text(session: Session) -> str:
     """The part of a session that changes, as the `body` column."""
     return dumps(
         (
             [line_row(line) for line in session.lines],
             session.aliases,
-            session.seen,
+            [Raw(seen.text) for seen in session.seen],
             session.highest,
             str(session.window),  # 64 bits do not fit into the integers of JSON readers
             session.started_us,
@@ -66,8 +73,9 @@ def body_text(session: Session) -> str:
 def line_row(line: Line) -> tuple[Any, ...]:
     """One line as a JSON array."""
     head = line.head
+    key = head.key
     return (
-        head.key,
+        (key.service, key.rating_group, key.service_ids, key.unit, key.direction),
         head.destination,
         head.received,
         head.tariff_version,
@@ -91,8 +99,15 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
     The session of a row selected as `SESSION_COLUMNS`.
 
     Raises:
-        StoreUnavailable: The row names a tariff version that is not there.
+        RowUnreadable: The row is not what was ever written, or names a tariff version that is not there.
     """
+    try:
+        return _session(row, tariffs)
+    except Exception as error:
+        raise RowUnreadable(f"session #{row[0]} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _session(row: Sequence[Any], tariffs: Tariffs) -> Session:
     number, account_id, key, origin, state, deadline, head_json, body_json = row
     protocol, service_context, subscriber, caller, begun_us, policy, *_ = loads(head_json)
     lines, aliases, seen, highest, window, *rest = loads(body_json)
@@ -105,7 +120,7 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
         deadline,
         tuple(line_from_row(line, tariffs) for line in lines),
         tuple(aliases),
-        tuple(Seen(name, digest, _answer(answer)) for name, digest, answer in seen),
+        tuple(kept_row(each) for each in seen),
         highest,
         int(window),
         *rest,
@@ -113,16 +128,21 @@ def session_from_row(row: Sequence[Any], tariffs: Tariffs) -> Session:
 
 
 def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
-    """A line, its rate found again under its tariff version."""
+    """
+    A line, its rate found again under its tariff version.
+
+    Raises:
+        RowUnreadable: There is no such version, or no such rate in it.
+    """
     key_row, destination, received, version, prefix, anchor_auth_us, offset, *rest = row
-    key = _key(key_row)
+    key = key_of(key_row)
     plan = AT_PAR if key.unit == MONEY else None
     if version:
         tariff = tariffs.version(version)
         if tariff is not None:
             plan = tariff.find(key.service, destination, key.direction, key.rating_group, key.unit)
         if plan is None:
-            raise StoreUnavailable(f"tariff version {version} has no rate for {destination!r} any more")
+            raise RowUnreadable(f"tariff version {version} has no rate for {destination!r} any more")
     head = LineHead(key, destination, received, version, prefix, anchor_auth_us, plan, offset)
     anchor_use_us, used, granted, accrued, reserved, posted, parts, is_final, *more = rest
     settled = _parts(more[0]) if more else ()
@@ -131,25 +151,3 @@ def line_from_row(row: Sequence[Any], tariffs: Tariffs) -> Line:
 
 def _parts(row: Sequence[Any]) -> Parts:
     return tuple((source, units) for source, units in row)
-
-
-def _key(row: Sequence[Any]) -> ChargeKey:
-    service, rating_group, service_ids, unit, direction = row
-    return ChargeKey(service, rating_group, tuple(service_ids), unit, direction)
-
-
-def _answer(row: Sequence[Any] | None) -> Answer | None:
-    if row is None:
-        return None
-    if isinstance(row[0], str):
-        outcome, number, cost, balance, currency, lines = row
-        return Ack(Outcome(outcome), number, cost, balance, currency, tuple(_told(line) for line in lines))
-    number, lines, shown, currency, count = row
-    return Grant(number, tuple(_told(line) for line in lines), shown, currency, count)
-
-
-def _told(row: Sequence[Any]) -> LineGrant | LineDenial:
-    key, *rest = row
-    if isinstance(rest[0], str):
-        return LineDenial(_key(key), Reason(rest[0]), *rest[1:])
-    return LineGrant(_key(key), *rest)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection, insert
 
@@ -21,16 +21,21 @@ from aaa.engine.model import Account, Session
 from aaa.engine.terms import State
 from aaa.store import tables
 from aaa.store.batch import Before, Row, Stage
-
-SESSION_STARTED = "session.started"
-SESSION_SETTLED = "session.settled"
-BALANCE_LOW = "balance.low"
-BALANCE_EXHAUSTED = "balance.exhausted"
-ACCOUNT_CHANGED = "account.changed"
-KINDS = (SESSION_STARTED, SESSION_SETTLED, BALANCE_LOW, BALANCE_EXHAUSTED, ACCOUNT_CHANGED)
+from aaa.store.happenings import (
+    ACCOUNT_CHANGED,
+    BALANCE_EXHAUSTED,
+    BALANCE_LOW,
+    SESSION_SETTLED,
+    SESSION_STARTED,
+    AccountChanged,
+    BalanceExhausted,
+    BalanceLow,
+    Body,
+    SessionSettled,
+    SessionStarted,
+)
 
 _CHANGING = frozenset({"opening", "topup", "adjust"})
-Body = dict[str, Any]
 
 
 class Consumer(NamedTuple):
@@ -63,10 +68,10 @@ def rows(stages: Iterable[Stage], consumers: Sequence[Consumer], now: int) -> li
 
 def write_changed(connection: Connection, consumers: Sequence[Consumer], names: Sequence[str], now: int) -> None:
     """Tell that accounts were provisioned, in the transaction that does it."""
+    bodies = [AccountChanged(id=f"account:{name}:{now}", account=name, cause="provisioned") for name in names]
     written = [
         {"consumer": consumer.name, "kind": ACCOUNT_CHANGED, "at": now, "body": json.dumps(body)}
-        for name in names
-        for body in [{"id": f"account:{name}:{now}", "account": name, "cause": "provisioned"}]
+        for body in bodies
         for consumer in consumers
         if ACCOUNT_CHANGED in consumer.kinds
     ]
@@ -101,9 +106,10 @@ def _has_started(session: Session | None) -> bool:
     return session is not None and (session.state is State.OPEN or session.started_us > 0)
 
 
-def _about(session: Session, name: str) -> Body:
+def _started(session: Session, name: str) -> SessionStarted:
     head = session.head
     return {
+        "id": f"started:{head.id}",
         "account": name,
         "session": str(head.id),
         "key": head.key,
@@ -115,14 +121,10 @@ def _about(session: Session, name: str) -> Body:
     }
 
 
-def _started(session: Session, name: str) -> Body:
-    return {"id": f"started:{session.head.id}", **_about(session, name)}
-
-
-def _settled(session: Session, account: Account | None, name: str) -> Body:
+def _settled(session: Session, account: Account | None, name: str) -> SessionSettled:
     return {
+        **_started(session, name),
         "id": f"settled:{session.head.id}:{session.revision}",
-        **_about(session, name),
         "ended_us": session.ended_us,
         "used": sum(line.used for line in session.lines),
         "amount_micro": sum(line.posted_micro for line in session.lines),
@@ -133,7 +135,7 @@ def _settled(session: Session, account: Account | None, name: str) -> Body:
     }
 
 
-def _changed(entry: Entry, account: Account | None, name: str) -> Body:
+def _changed(entry: Entry, account: Account | None, name: str) -> AccountChanged:
     return {
         "id": f"entry:{entry.account_id}:{entry.entry_no}",
         "account": name,
@@ -156,13 +158,11 @@ def _fallen(before: Account | None, account: Account, consumer: Consumer) -> Ite
     left, had = _left_micro(account), None if before is None else _left_micro(before)
     if left is None or had is None or left >= had:
         return
-    body = {
-        "account": account.profile.name,
-        "left_micro": left,
-        "currency": account.profile.currency,
-    }
+    profile = account.profile
+    about, name, currency = f"{profile.id}:{account.entry_no}:{left}", profile.name, profile.currency
     low = consumer.low_micro
     if low is not None and left < low <= had and BALANCE_LOW in consumer.kinds:
-        yield BALANCE_LOW, {"id": f"low:{account.profile.id}:{account.entry_no}:{left}", **body}
+        yield BALANCE_LOW, BalanceLow(id=f"low:{about}", account=name, left_micro=left, currency=currency)
     if left <= consumer.exhausted_micro < had and BALANCE_EXHAUSTED in consumer.kinds:
-        yield BALANCE_EXHAUSTED, {"id": f"exhausted:{account.profile.id}:{account.entry_no}:{left}", **body}
+        body = BalanceExhausted(id=f"exhausted:{about}", account=name, left_micro=left, currency=currency)
+        yield BALANCE_EXHAUSTED, body

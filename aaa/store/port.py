@@ -40,6 +40,7 @@ class Loaded(Value, frozen=True):
     What there is of it, all read in one snapshot; no account when it is cached and has not moved.
 
     An account that spends from a pool comes with it.
+    `problem` says why there is nothing though there are rows: one of them cannot be read.
     """
 
     session: Session | None = None
@@ -49,6 +50,7 @@ class Loaded(Value, frozen=True):
     movement: tuple[str, str] | None = None
     pool: Account | None = None
     pool_version: int = 0
+    problem: str = ""
 
 
 class Committed(Value, frozen=True):
@@ -99,7 +101,7 @@ class Store(Protocol):
         """
 
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
-        """Read what requests need, in one snapshot."""
+        """Read what requests need, in one snapshot; a row that cannot be read costs only who asked for it."""
 
     def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch in one transaction; the winners durably, the losers not at all (L5)."""
@@ -127,6 +129,9 @@ class Store(Protocol):
 
     def purge(self, closed_before: int, now: int, most: int, done: Callable[[int | Failed], None]) -> None:
         """Forget closed sessions and early starts whose time is over, a bounded number at once."""
+
+    def epoch(self, identity: str, done: Callable[[int | Failed], None]) -> None:
+        """The epoch of one identity (S20); 0 when it never restarted."""
 
     def subscriber(self, identity: tuple[str, str], done: Callable[[Subscriber | Failed | None], None]) -> None:
         """The subscriber of one identity."""

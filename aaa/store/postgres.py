@@ -32,7 +32,7 @@ CONNECT_OPTIONS = {
     "keepalives_idle": "5",
 }
 STRETCH = 20_000  # live sessions looked at in one sweep
-_MAIN = ("load",)
+_MAIN = ("load", "epoch")
 _ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
 
@@ -72,6 +72,10 @@ class PostgresStore:
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need, in one snapshot."""
         self._main.run("load", load_values(wanted), _told(done, lambda rows: loaded(wanted, rows, tariffs)))
+
+    def epoch(self, identity: str, done: Callable[[int | Failed], None]) -> None:
+        """The epoch of one identity; on the connection of loads, because requests wait for it as for those."""
+        self._main.run("epoch", [identity.replace("\0", "\ufffd")], _told(done, lambda rows: sum(_numbers(rows))))
 
     def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch in one statement; what another node moved is left out whole."""

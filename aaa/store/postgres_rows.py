@@ -12,6 +12,7 @@ from typing import Any
 
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Tariffs
+from aaa.errors import RowUnreadable
 from aaa.store.batch import (
     Row,
     Stage,
@@ -132,14 +133,17 @@ def load_values(wanted: list[Wanted]) -> list[str | None]:
 
 
 def loaded(wanted: list[Wanted], rows: Iterable[Any], tariffs: Tariffs) -> list[Loaded]:
-    """Sort what a load brought back to the requests that wanted it."""
+    """Sort what a load brought back to the requests that wanted it; to some it is that a row cannot be read."""
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in "snabem"}
     for kind, text in rows:
         found[kind.decode()].append(loads(text))
-    sessions: dict[str | int, Session] = {}
+    sessions: dict[str | int, Session | RowUnreadable] = {}
     for row in found["s"]:
-        session = session_from_row([row[name] for name in _SESSION], tariffs)
-        sessions[session.head.key] = sessions[session.head.id] = session
+        try:
+            session: Session | RowUnreadable = session_from_row([row[name] for name in _SESSION], tariffs)
+        except RowUnreadable as error:
+            session = error
+        sessions[row["key"]] = sessions[row["id"]] = session
     for row in found["n"]:
         if row["session_id"] in sessions:
             sessions.setdefault(row["alias"], sessions[row["session_id"]])
@@ -149,19 +153,27 @@ def loaded(wanted: list[Wanted], rows: Iterable[Any], tariffs: Tariffs) -> list[
     return [_one(each, sessions, accounts, early, movements) for each in wanted]
 
 
-def _accounts(rows: list[dict[str, Any]], buckets: list[dict[str, Any]]) -> dict[int, tuple[Account, int]]:
-    held: dict[int, list[Any]] = {}
+def _accounts(
+    rows: list[dict[str, Any]], buckets: list[dict[str, Any]]
+) -> dict[int, tuple[Account, int] | RowUnreadable]:
+    held: dict[int, list[list[Any]]] = {}
     for row in buckets:
-        held.setdefault(row["account_id"], []).append(bucket_from_row([row[name] for name in _BUCKET]))
-    return {
-        row["id"]: account_from_row([row[name] for name in _ACCOUNT], tuple(held.get(row["id"], ()))) for row in rows
-    }
+        held.setdefault(row["account_id"], []).append([row[name] for name in _BUCKET])
+    accounts: dict[int, tuple[Account, int] | RowUnreadable] = {}
+    for row in rows:
+        number = row["id"]
+        try:
+            own = tuple([bucket_from_row(bucket) for bucket in held.get(number, ())])
+            accounts[number] = account_from_row([row[name] for name in _ACCOUNT], own)
+        except RowUnreadable as error:
+            accounts[number] = error
+    return accounts
 
 
 def _one(
     wanted: Wanted,
-    sessions: dict[str | int, Session],
-    accounts: dict[int, tuple[Account, int]],
+    sessions: dict[str | int, Session | RowUnreadable],
+    accounts: dict[int, tuple[Account, int] | RowUnreadable],
     early: dict[str, int],
     movements: dict[str, tuple[str, str]],
 ) -> Loaded:
@@ -170,10 +182,16 @@ def _one(
         session = sessions.get(int(name[1:]) if name[0] == "#" and name[1:].isdigit() else name)
         if session is not None:
             break
+    if isinstance(session, RowUnreadable):
+        return Loaded(problem=str(session))
     account_id = session.head.account_id if session is not None else wanted.account_id
-    account, version = (account_id is not None and accounts.get(account_id)) or (None, 0)
+    known = accounts.get(account_id) if account_id is not None else None
+    if isinstance(known, RowUnreadable):
+        return Loaded(problem=str(known))
+    account, version = known or (None, 0)
     started = next((early[name] for name in wanted.names if name in early), 0)
-    pool, pool_version = None, 0
-    if account is not None and account.profile.pool_id is not None:
-        pool, pool_version = accounts[account.profile.pool_id]
+    shared = None if account is None or account.profile.pool_id is None else accounts[account.profile.pool_id]
+    if isinstance(shared, RowUnreadable):
+        return Loaded(problem=str(shared))
+    pool, pool_version = shared or (None, 0)
     return Loaded(session, account, version, started, movements.get(wanted.movement), pool, pool_version)

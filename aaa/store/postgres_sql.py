@@ -195,6 +195,7 @@ SUBSCRIBER = (
     "FROM subscription JOIN account ON account.id = subscription.account_id "
     "WHERE subscription.type=$1::text AND subscription.value=$2::text"
 )
+EPOCH = "SELECT epoch FROM nas_identity WHERE identity=$1::text"
 PULSE = (
     "SELECT coalesce((SELECT sum(number) FROM generation), 0)::bigint, "
     "coalesce((SELECT sum(epoch) FROM nas_identity), 0)::bigint, "
@@ -207,5 +208,6 @@ STATEMENTS = {
     "live": LIVE,
     "purge": PURGE,
     "subscriber": SUBSCRIBER,
+    "epoch": EPOCH,
     "pulse": PULSE,
 }

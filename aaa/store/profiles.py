@@ -11,6 +11,7 @@ from typing import Any
 from aaa.engine.model import Account, Profile, Window
 from aaa.engine.ports import Subscriber
 from aaa.engine.terms import NO_LIMITS, Limits
+from aaa.errors import RowUnreadable
 from rating.funding import Bucket
 
 ACCOUNT_COLUMNS = (
@@ -46,7 +47,19 @@ def limits_from_json(text: str) -> Limits:
 
 
 def account_from_row(row: Sequence[Any], buckets: tuple[Bucket, ...] = ()) -> tuple[Account, int]:
-    """The account of a row selected as `ACCOUNT_COLUMNS`, and its version."""
+    """
+    The account of a row selected as `ACCOUNT_COLUMNS`, and its version.
+
+    Raises:
+        RowUnreadable: The row is not what was ever written.
+    """
+    try:
+        return _account(row, buckets)
+    except Exception as error:
+        raise RowUnreadable(f"account {row[0]} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _account(row: Sequence[Any], buckets: tuple[Bucket, ...]) -> tuple[Account, int]:
     number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, pool_id, *moving = row
     windows, *sums, version = moving
     profile = Profile(
@@ -67,7 +80,21 @@ def account_from_row(row: Sequence[Any], buckets: tuple[Bucket, ...] = ()) -> tu
 
 
 def bucket_from_row(row: Sequence[Any]) -> Bucket:
-    """The bucket of a row selected as `BUCKET_COLUMNS`."""
+    """
+    The bucket of a row selected as `BUCKET_COLUMNS`.
+
+    Raises:
+        RowUnreadable: The row is not what was ever written.
+    """
+    try:
+        return _bucket(row)
+    except Exception as error:
+        raise RowUnreadable(
+            f"bucket {row[0]} of account {row[1]} cannot be read: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _bucket(row: Sequence[Any]) -> Bucket:
     number, account_id, unit, amount, reserved, priority, scope, service, pulse, valid_from, valid_until = row
     first, _, following = pulse.partition("/")
     return Bucket(

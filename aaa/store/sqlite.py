@@ -21,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 
 from aaa.engine.model import Account, Session
 from aaa.engine.ports import Subscriber, Tariffs
-from aaa.errors import ConfigError, InvariantBroken, StoreUnavailable
+from aaa.errors import ConfigError, InvariantBroken, RowUnreadable, StoreUnavailable
 from aaa.store import outbox
 from aaa.store.batch import Batch
 from aaa.store.codec import SESSION_COLUMNS, session_from_row
@@ -92,6 +92,8 @@ class SqliteStore:
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
+            if "decode to UTF-8" in str(error):
+                raise RowUnreadable(f"the row of {values[0] if values else sql!r} is not UTF-8") from error
             raise StoreUnavailable(str(error)) from error
 
     def account(self, account_id: int) -> tuple[Account, int] | None:
@@ -146,6 +148,15 @@ class SqliteStore:
         """Epoch and time of the last restart of every NAS identity that ever restarted (S20)."""
         return {row[0]: (row[1], row[2]) for row in self._all("SELECT identity, epoch, restarted_at FROM nas_identity")}
 
+    def epoch(self, identity: str, done: Callable[[int | Failed], None]) -> None:
+        """The epoch of one identity; 0 when it never restarted."""
+        try:
+            rows = self._all("SELECT epoch FROM nas_identity WHERE identity=?", (identity,))
+        except StoreUnavailable as error:
+            done(Failed(str(error)))
+            return
+        done(rows[0][0] if rows else 0)
+
     def due(self, now: int, most: int, done: Callable[[list[int] | Failed], None]) -> None:
         """
         Live sessions whose deadline has passed, among the next `STRETCH` of all live ones.
@@ -199,7 +210,7 @@ class SqliteStore:
     def load(self, wanted: list[Wanted], tariffs: Tariffs, done: Callable[[list[Loaded] | Failed], None]) -> None:
         """Read what requests need; the answer comes before this returns."""
         try:
-            loaded: list[Loaded] | Failed = [self._loaded(each, tariffs) for each in wanted]
+            loaded: list[Loaded] | Failed = [self._loaded_or_why_not(each, tariffs) for each in wanted]
         except StoreUnavailable as error:
             loaded = Failed(str(error))
         done(loaded)
@@ -215,6 +226,12 @@ class SqliteStore:
         if account is not None and account.profile.pool_id is not None:
             pool, pool_version = self.account(account.profile.pool_id) or (None, 0)
         return Loaded(session, account, version, 0, movement, pool, pool_version)
+
+    def _loaded_or_why_not(self, wanted: Wanted, tariffs: Tariffs) -> Loaded:
+        try:
+            return self._loaded(wanted, tariffs)
+        except RowUnreadable as error:
+            return Loaded(problem=str(error))
 
     def commit(self, batch: Batch, now: int, done: Callable[[Committed | Failed], None]) -> None:
         """Write a batch durably, whole or not at all (L5); the answer comes before this returns."""

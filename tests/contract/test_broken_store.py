@@ -5,16 +5,18 @@ A store, a row or a decision that raises costs the requests it touches, and noth
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from aaa.engine.answers import Answer, Denial, Grant, Outcome
-from aaa.engine.commands import Begin
+from aaa.engine.commands import Begin, Kill
 from aaa.engine.terms import Reason
+from aaa.node.desk import Request
 from aaa.node.node import ChargingNode
 from aaa.store.port import Failed
+from aaa.value import replace
 from tests.contract.conftest import Bench
 from tests.contract.test_nodes import sums
 from tests.contract.test_store import FIXED, access, start, stop
@@ -88,19 +90,99 @@ def test_a_text_no_database_can_hold_is_refused_and_harms_nobody(bench: Bench) -
     assert isinstance(granted, Grant)
 
 
-def test_a_row_that_cannot_be_read_costs_its_session_alone(bench: Bench) -> None:
-    bench.prepare({"alice": "1.00"})
-    node = bench.node()
-    bench.run(node, (access("s1"), 1), (access("s2"), 1))
-    node.cache.clear()
-    bench.stores[0].provision(lambda c: c.exec_driver_sql("UPDATE session SET head = '[]' WHERE key = 's1'"))
-    (refused,) = bench.run(node, (stop("s1", 1), 1))
-    (ended,) = bench.run(node, (stop("s2", 1), 1))
-    (again,) = bench.run(node, (stop("s1", 1), 1))
+def change(bench: Bench, sql: str) -> None:
+    """Break rows behind the back of every node."""
+    bench.stores[0].provision(lambda connection: connection.exec_driver_sql(sql))
 
-    assert [Reason.STORE_DOWN, None, Reason.STORE_DOWN] == reasons([refused, ended, again])
-    assert Outcome.DONE is ended.outcome  # type: ignore[union-attr]
-    assert bench.errors
+
+BROKEN_SESSIONS = {
+    "head cut": "UPDATE session SET head = '[]' WHERE key = 's1'",
+    "head is no JSON": "UPDATE session SET head = '{' WHERE key = 's1'",
+    "body is no JSON": "UPDATE session SET body = 'x' WHERE key = 's1'",
+    "no such tariff": """UPDATE session SET body = replace(body, '"44",1,', '"44",77,') WHERE key = 's1'""",
+}
+
+
+@pytest.mark.parametrize("sql", BROKEN_SESSIONS.values(), ids=BROKEN_SESSIONS)
+def test_a_session_that_cannot_be_read_costs_those_who_name_it_alone(bench: Bench, sql: str) -> None:
+    """
+    All of them are loaded at once: by key, by number, others of its account, others of another one.
+    """
+    bench.prepare({"alice": "1.00", "bob": "1.00"})
+    node = bench.node()
+    bench.run(node, (access("s1"), 1), (access("s2"), 1), (access("s3"), 2))
+    number = bench.rows("SELECT id FROM session WHERE key = 's1'")[0][0]
+    node.cache.clear()
+    before = bench.rows("SELECT body, head FROM session WHERE key = 's1'")
+    change(bench, sql)
+    assert before != bench.rows("SELECT body, head FROM session WHERE key = 's1'")
+    answers = bench.run(
+        node, (stop("s1", 1), 1), (stop("s2", 1), 1), (stop("s3", 1), 2), (Kill(f"#{number}"), None), (access("s4"), 1)
+    )
+
+    assert [Reason.STORE_DOWN, None, None, Reason.STORE_DOWN, None] == reasons(answers)
+    assert [Outcome.DONE] * 2 == [answer.outcome for answer in answers[1:3]]  # type: ignore[union-attr]
+    assert {"RowUnreadable"} == set(kinds(bench))
+    assert f"session #{number} " in str(bench.errors[0])
+    assert (2, True) == (node.counters["unreadable", ""], node.is_store_up)
+
+
+BROKEN_ACCOUNTS = {
+    "limits": "UPDATE account SET limits = '{' WHERE id = 1",
+    "windows": "UPDATE account SET windows = '[1]' WHERE id = 1",
+    "bucket": "INSERT INTO bucket (id, account_id, name, unit, initial, amount, reserved, priority, scope, service, "
+    "pulse, created_at) VALUES (1, 1, 'b', 'seconds', 60, 60, 0, 0, 'x', 'voice', '1/1', 0)",
+}
+
+
+@pytest.mark.parametrize("sql", BROKEN_ACCOUNTS.values(), ids=BROKEN_ACCOUNTS)
+def test_an_account_that_cannot_be_read_costs_its_own_requests_alone(bench: Bench, sql: str) -> None:
+    bench.prepare({"alice": "1.00", "bob": "1.00"})
+    node = bench.node()
+    bench.run(node, (access("s1"), 1))
+    node.cache.clear()
+    change(bench, sql)
+    answers = bench.run(node, (access("s2"), 1), (access("s3"), 2), (stop("s1", 1), None))
+
+    assert [Reason.STORE_DOWN, None, Reason.STORE_DOWN] == reasons(answers)
+    assert {"RowUnreadable"} == set(kinds(bench))
+    assert 2 == node.counters["unreadable", ""]
+
+
+def test_a_text_that_is_none_costs_its_session_alone(tmp_path: Path) -> None:
+    """
+    Only SQLite holds such a text.
+    """
+    bench = Bench(f"sqlite:///{tmp_path}/aaa.db")
+    try:
+        bench.prepare({"alice": "1.00"})
+        node = bench.node()
+        bench.run(node, (access("s1"), 1), (access("s2"), 1))
+        node.cache.clear()
+        change(bench, "UPDATE session SET body = CAST(x'ff' AS TEXT) WHERE key = 's1'")
+        answers = bench.run(node, (stop("s1", 1), 1), (stop("s2", 1), 1))
+    finally:
+        bench.close()
+
+    assert [Reason.STORE_DOWN, None] == reasons(answers)
+    assert ["RowUnreadable"] == kinds(bench)
+
+
+def test_a_row_that_cannot_be_read_under_lock_costs_its_own_requests_alone(shared: Bench) -> None:
+    shared.prepare({"alice": "1.00"})
+    node = shared.node()
+    shared.run(node, (access("s1"), 1), (access("s2"), 1))
+    node.cache.clear()
+    change(shared, BROKEN_SESSIONS["body is no JSON"])
+    node.lane.begin(1, [])
+    requests = [
+        Request(command, 1, lambda _answer: None, shared.clock(), 0) for command in (stop("s1", 1), stop("s2", 1))
+    ]
+    node.lane.begin(1, requests)
+    shared.turn(lambda: all(request.is_answered for request in requests))
+
+    assert [Reason.STORE_DOWN, None] == reasons([request.answer for request in requests])
+    assert ["RowUnreadable"] == kinds(shared)
 
 
 def test_a_decision_that_raises_is_refused_and_its_neighbours_are_decided(bench: Bench) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert
 from aaa.engine.answers import Denial, Grant, Outcome
 from aaa.engine.commands import Adjust
 from aaa.engine.terms import Policy, Reason
+from aaa.node.node import ChargingNode
 from aaa.store import tables
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access, stop
@@ -152,6 +153,13 @@ def test_a_database_that_is_gone_refuses_and_comes_back(shared: Bench, postgres:
     assert (reserved, live, balance) == (held, sessions, entries)
 
 
+def restarted(bench: Bench, node: ChargingNode, identity: str, state_id: int) -> None:
+    """A client says which state it is in; what that means is settled."""
+    told: list[bool] = []
+    node.restart_peer(identity, state_id, lambda: told.append(True))
+    bench.turn(lambda: bool(told))
+
+
 def test_a_client_that_lost_its_state_loses_its_older_sessions_whichever_node_hears_first(shared: Bench) -> None:
     """
     Sessions begun since the restart are spared when the second node hears of it.
@@ -159,11 +167,11 @@ def test_a_client_that_lost_its_state_loses_its_older_sessions_whichever_node_he
     shared.prepare({"alice": "1.00"})
     one, two = shared.node(), shared.node()
     fixed = Policy(quantum="fixed", quantum_fixed=10)
-    one.restart_peer("d|pgw", 100)
+    restarted(shared, one, "d|pgw", 100)
     shared.run(one, (access("d|pgw|old", policy=fixed), 1), (access("d|other|old", policy=fixed), 1))
-    one.restart_peer("d|pgw", 101)
+    restarted(shared, one, "d|pgw", 101)
     shared.run(one, (access("d|pgw|new", policy=fixed), 1))
-    two.restart_peer("d|pgw", 101)
+    restarted(shared, two, "d|pgw", 101)
     shared.run(two, (access("d|pgw|newer", policy=fixed), 1))
     due = "SELECT key FROM session WHERE deadline <= " + str(shared.clock())
 
@@ -178,7 +186,7 @@ def test_a_restart_that_another_node_was_told_of_is_taken_up_whatever_its_number
     one, two = shared.node(), shared.node()
     shared.run(one, (access("client|s1"), 1))
     shared.run(one, (access("other|s2"), 1))
-    two.restart_peer("client", 1_800_000_000)
+    restarted(shared, two, "client", 1_800_000_000)
     shared.turn(lambda: "client" in two.store.epochs())
     one.epochs.learn(two.store.epochs())
 

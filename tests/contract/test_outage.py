@@ -64,6 +64,35 @@ def test_requests_are_refused_in_time_and_served_again_when_it_is_back(shared: B
     assert frozen_s < 1.0
 
 
+def test_a_client_that_restarts_while_the_database_hangs_holds_up_nobody(shared: Bench, postgres: Postgres) -> None:
+    """
+    Whether it has older sessions is asked beside everything else and given up in time; a later restart is noticed.
+    """
+    shared.prepare({"alice": "1.00"})
+    node = shared.node()
+    told: list[int] = []
+    node.restart_peer("d|pgw", 100, lambda: told.append(100))
+    shared.turn(lambda: told == [100])
+    shared.run(node, (access("d|pgw|old"), 1))
+    postgres.signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        node.restart_peer("d|pgw", 101, lambda: told.append(101))
+        asked_s = time.monotonic() - begun
+        shared.turn(lambda: told == [100, 101])
+        settled_s = time.monotonic() - begun
+    finally:
+        postgres.signal(signal.SIGCONT)
+
+    assert (asked_s < 0.1, settled_s < 2.5) == (True, True), (asked_s, settled_s)
+    assert (1, 100) == (node.counters["peer_restart_unknown", ""], node.epoch("d|pgw"))
+    answers = [shared.run(node, (access("s3"), 1))[0]]
+    shared.turn(lambda: isinstance(answers[-1], Grant) or answers.append(shared.run(node, (access("s3"), 1))[0]))
+    node.restart_peer("d|pgw", 102, lambda: told.append(102))
+    shared.turn(lambda: shared.stores[0].epochs()["d|pgw"][0] == 102)
+    assert [("d|pgw|old",)] == shared.rows(f"SELECT key FROM session WHERE deadline <= {shared.clock()}")
+
+
 def test_a_server_that_closes_every_connection_is_connected_to_again(shared: Bench, postgres: Postgres) -> None:
     """
     An administrator ends all backends: what was under way fails, and the same node goes on with new connections.

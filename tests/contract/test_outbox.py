@@ -9,7 +9,8 @@ import json
 from aaa.engine.commands import Adjust
 from aaa.engine.terms import Policy
 from aaa.node.node import ChargingNode
-from aaa.store.outbox import KINDS, Consumer
+from aaa.store.happenings import BODIES, KINDS
+from aaa.store.outbox import Consumer
 from tests.contract.conftest import Bench
 from tests.contract.test_store import access, start, stop
 
@@ -53,6 +54,7 @@ def test_a_call_is_told_from_its_start_to_its_settlement(bench: Bench) -> None:
     assert ("alice", 100, 1_000_000, "EUR") == tuple(
         settled[key] for key in ("account", "used", "amount_micro", "currency")
     )
+    assert all(body.keys() == BODIES[kind].__required_keys__ for _, kind, body in told)
     assert {"alice"} == {body["account"] for _, _, body in told}
     assert len({(consumer, body["id"]) for consumer, _, body in told}) == len(told)
 

@@ -18,8 +18,9 @@ from aaa.engine.commands import Adjust, Kill
 from aaa.engine.terms import Policy, Reason
 from aaa.node.node import ChargingNode
 from aaa.store import tables
+from aaa.store.happenings import KINDS
 from aaa.store.open import open_store
-from aaa.store.outbox import KINDS, Consumer
+from aaa.store.outbox import Consumer
 from aaa.store.read import open_reader, snapshot
 from aaa.store.verify import Mismatch, verify_range
 from tests.contract.conftest import Bench

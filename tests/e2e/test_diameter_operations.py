@@ -167,6 +167,22 @@ def test_a_topup_has_the_client_of_an_empty_account_ask_again(server, payer):
     connection.close()
 
 
+def test_an_order_to_end_a_session_outlives_the_connection_it_went_over(server):
+    """The client's connection breaks before it has answered; its other one gets the request, marked as sent before."""
+    place = ("127.0.0.1", server.ports["diameter"])
+    first_one, other = (Connection(place, "pgw.example.net", "example.net") for _ in range(2))
+    call = Call("pgw.example.net;1;1", "example.org", "32260@3gpp.org", "4930123456", "442071234567", 100)
+    credit_control(first_one, call, 1, 0, None, 60)
+    (session,) = server.sessions()
+    server.api("POST", f"/v1/sessions/{session['id']}/kill")
+    asked = first_one._read()
+    first_one._sock.close()
+    again = other._read()
+    assert (asked[4], again[4], int.from_bytes(again[5:8], "big")) == (0xC0, 0xD0, 274)
+    assert asked[16:] == again[16:]  # the End-to-End Identifier and all that follows
+    other.close()
+
+
 def test_a_trace_shows_the_messages_of_one_subscriber(server, aaactl, probe):
     """Started and stopped by command; the decoded messages are in the log of the server."""
     code, _ = aaactl("trace", "start", "--subscriber", "4930123456", "--for", "1m")

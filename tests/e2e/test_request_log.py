@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -39,9 +41,29 @@ def test_every_request_is_one_line(aaad: Aaad):
     assert ("session.granted", "alice", "test", "4420") == tuple(
         granted[key] for key in ("event", "account", "nas", "destination")
     )
+    assert (f"{granted['granted_s'] / 100:.4f}", "EUR") == (granted["reserved"], granted["currency"])
     assert ("session.ended", 30, 300_000, granted["session_id"]) == tuple(
         ended[key] for key in ("event", "used_s", "cost_micro", "session_id")
     )
+
+
+def test_a_row_that_cannot_be_read_is_told_and_costs_its_session_alone(aaad: Aaad):
+    """The session of one call is damaged on disk; the calls of everybody else go on."""
+    aaad.radclient("auth", ACCESS)
+    aaad.radclient("auth", ACCESS.replace("s1", "s2"))
+    aaad.stop()
+    with closing(sqlite3.connect(aaad.database)) as connection:
+        connection.execute("UPDATE session SET body='{' WHERE key LIKE '%s1'")
+        connection.commit()
+    aaad.start()
+    ((damaged,),) = aaad.rows("SELECT id FROM session WHERE body='{'")
+    status, _ = aaad.request("POST", f"/v1/sessions/{damaged}/settle")
+    (told,) = [event for event in events(aaad.log("row_unreadable")) if event["event"] == "store.row_unreadable"]
+    aaad.radclient("acct", STOP.replace("s1", "s2"))
+
+    assert status >= 500
+    assert ("error", f"session #{damaged} cannot be read") == (told["level"], str(told["problem"]).partition(":")[0])
+    assert "session.ended" in aaad.log("session.ended")
 
 
 def test_a_trace_shows_packets_without_secrets(aaad: Aaad):

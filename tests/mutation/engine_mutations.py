@@ -273,7 +273,12 @@ BUGS = [
         "entries += stage.entries",
         "entries = stage.entries",
     ),
-    Mutation("answers are not stored", "aaa/store/codec.py", "            session.seen,\n", "            (),\n"),
+    Mutation(
+        "answers are not stored",
+        "aaa/store/codec.py",
+        "            [Raw(seen.text) for seen in session.seen],\n",
+        "            (),\n",
+    ),
     Mutation(
         "due sessions are not found",
         "aaa/store/sqlite_sql.py",

@@ -7,11 +7,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Ack, Answer, Grant, LineGrant, Outcome
 from aaa.engine.commands import Action, Begin, Command, Delta, End, Event, Identity, LineRequest, Update
 from aaa.engine.terms import SECOND_US, ChargeKey, Policy
+from aaa.value import replace
 from tests.sim.errors import LawBroken
 
 DATA = ChargeKey("data", 10, (), "octets")

@@ -13,12 +13,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from msgspec.structs import replace
-
 from aaa.engine.ports import Tariffs
 from aaa.store.batch import NOBODY, Batch
 from aaa.store.port import Committed, Failed, Loaded, Wanted
 from aaa.store.sqlite import SqliteStore
+from aaa.value import replace
 
 Steps = Iterator[bool]  # yields False as long as it has to wait for a lock, True after the work on the rows
 

@@ -19,7 +19,6 @@ import random
 from collections.abc import Callable
 from pathlib import Path
 
-from msgspec.structs import replace
 from sqlalchemy import Connection, update
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
@@ -30,6 +29,7 @@ from aaa.node.node import ChargingNode
 from aaa.node.tariffs import TariffBook
 from aaa.store import tables
 from aaa.store.sqlite import SqliteStore
+from aaa.value import replace
 from tests.sim.calls import Call
 from tests.sim.errors import LawBroken
 from tests.sim.laws import Laws

@@ -4,8 +4,6 @@ A world of one engine: accounts and sessions in dicts, decisions applied as a no
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant
 from aaa.engine.changes import Entry, Notice, UnitEntry
 from aaa.engine.commands import Begin, Command, Delta, End, Event, Expire, Identity, Kill, LineRequest, Total, Update
@@ -13,6 +11,7 @@ from aaa.engine.decide import decide
 from aaa.engine.model import Account, Profile, Session
 from aaa.engine.pool import joined, parted
 from aaa.engine.terms import LIVE, SECOND_US, ChargeKey, Limits, Policy
+from aaa.value import replace
 from rating import parse_money
 from tests.support.tariffs import Book, flat
 

@@ -274,6 +274,51 @@ def test_a_malformed_disconnect_request_closes_the_connection_and_is_counted(str
     assert stream.server.counters["dropped", "nas1", "attribute_length"] == 1
 
 
+class Bug:
+    """Something in the way of a packet that raises."""
+
+    def __bool__(self) -> bool:
+        raise ZeroDivisionError("a bug")
+
+
+@pytest.fixture
+def told(stream):
+    """What a stream tells of exceptions and of dropped packets."""
+    errors, drops = [], []
+    stream.server.service._on_error = errors.append
+    stream.server.service.on_drop = lambda *drop: drops.append(drop)
+    return errors, drops
+
+
+def test_a_packet_that_leads_to_a_bug_is_dropped_and_the_next_one_of_its_connection_served(stream, certificates, told):
+    stream.connect(certificates["named"])
+    traces = stream.server.service.traces
+    people, traces.people = traces.people, Bug()
+    stream.send(WELL)
+    for _ in range(20):
+        stream.reactor.iterate(0.01)
+    traces.people = people
+    start = accounting_request((40, 1), (44, "s1"), secret=b"radsec")
+    stream.send(start)
+
+    assert read_reply(stream.receive(), start, b"radsec").code == p.ACCOUNTING_RESPONSE
+    where = "{}:{}".format(*stream.socket.getsockname())
+    (error,), drops = told
+    assert error.__notes__ == [f"on the RadSec connection of {where}"]
+    assert drops == [("internal_error", "nas1", where)]
+    assert stream.server.counters["dropped", "nas1", "internal_error"] == 1
+
+
+def test_a_bug_in_admitting_a_connection_closes_it(stream, certificates, told, monkeypatch):
+    monkeypatch.setattr(radsec, "names_client", lambda *_: 1 // 0)
+    stream.connect(certificates["named"])
+    stream.send(WELL)
+
+    assert stream.receive() == b""
+    assert ([type(error) for error in told[0]], stream.node.submitted) == ([ZeroDivisionError], [])
+    assert stream.server.counters["dropped", "nas1", "internal_error"] == 1
+
+
 def test_half_a_packet_and_then_silence_closes(stream, certificates, monkeypatch):
     monkeypatch.setattr(radsec, "READ_TIMEOUT_S", 0.05)
     stream.connect(certificates["named"])

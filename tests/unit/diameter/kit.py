@@ -12,6 +12,7 @@ from sqlalchemy import delete, insert, update
 from aaa.bus.hub import Hub
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.ask import Ask
 from aaa.diameter.capabilities import Identity
 from aaa.diameter.codec import Avp, Message
 from aaa.diameter.dictionary import BY_NAME, DEFINITIONS, NUMBERS
@@ -118,8 +119,9 @@ class FakeLink:
         self.origin_host = origin_host
         self.asked: list[tuple[int, dict[str, Any]]] = []
 
-    def request(self, command: int, data: bytes, about: str = "") -> bool:
-        self.asked.append((command, read(codec.decode(codec.message(0xC0, command, 4, 1, 1, [data])))))
+    def request(self, ask: Ask) -> bool:
+        message = codec.message(0xC0, ask.command, 4, 1, ask.end_to_end, [ask.body])
+        self.asked.append((ask.command, read(codec.decode(message))))
         return True
 
 
@@ -170,7 +172,7 @@ class Ocs:
         sent: list[bytes] = []
         order = InOrder(sent.append)
         for data in requests:
-            self.service.handle(data, link or self.link, order, self.clock())
+            self.service.handle([data], link or self.link, order, self.clock())
         self.service.flush()
         assert not self.errors, self.errors
         assert not self.server.errors, self.server.errors

@@ -9,6 +9,7 @@ import pytest
 
 from aaa.diameter import codec
 from aaa.diameter import names as n
+from aaa.diameter.ask import Ask
 from aaa.diameter.capabilities import Identity
 from aaa.diameter.peer import Answered, Closed, Opened, PeerMachine, Requested, State
 from aaa.diameter.peers import Peers, peer_from
@@ -154,19 +155,36 @@ def test_our_leave_waits_for_the_dpa_even_without_result_code():
 
 def test_a_request_of_ours_is_matched_or_times_out():
     made = opened()
-    assert made.request(n.ABORT_SESSION, b"", 0)
-    assert made.request(n.RE_AUTH, b"", 0)
+    abort, reauthorize = Ask(n.ABORT_SESSION, b"", "a", 77), Ask(n.RE_AUTH, b"", "b", 78)
+    assert made.request(abort, 0)
+    assert made.request(reauthorize, 0)
     first, second = answers(made)
     made.received(codec.message(0x40, n.ABORT_SESSION, 4, first.hop_by_hop, first.end_to_end, []), S)
     made.received(codec.message(0x40, n.RE_AUTH, 4, 999, 999, []), S)
     (event,) = made.events()
-    assert (event.command, event.message.hop_by_hop) == (n.ABORT_SESSION, first.hop_by_hop)
+    assert (event.ask, event.message.hop_by_hop) == (abort, first.hop_by_hop)
     made.on_timer(10 * S)
-    assert made.events() == [Answered(n.RE_AUTH, None)]
-    assert second.flags == 0xC0
+    assert made.events() == [Answered(reauthorize, None)]
+    assert (second.flags, second.end_to_end) == (0xC0, 78)
+
+
+def test_a_request_of_ours_that_comes_another_way_is_marked_and_keeps_its_name():
+    made = opened()
+    assert made.request(Ask(n.RE_AUTH, b"", "a", 77, ("a connection that broke",)), 0)
+    (again,) = answers(made)
+    assert (again.flags, again.end_to_end) == (0xD0, 77)
+
+
+def test_nothing_is_asked_of_a_peer_one_takes_leave_of():
+    made = opened()
+    made.disconnect(0, 0)
+    assert not made.request(Ask(n.RE_AUTH, b"", "a", 77), 0)
 
 
 def test_other_requests_are_events():
     made = opened()
-    made.received(codec.message(0xC0, n.CREDIT_CONTROL, 4, 1, 2, []) * 2, 0)
-    assert [type(event) for event in made.events()] == [Requested, Requested]
+    one, other = (codec.message(0xC0, n.CREDIT_CONTROL, 4, number, 2, []) for number in (1, 2))
+    made.received(one + other, 0)
+    assert made.events() == [Requested([one, other])]
+    made.received(one, 0)
+    assert made.events() == [Requested([one])]

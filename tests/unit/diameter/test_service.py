@@ -22,10 +22,18 @@ class Late(AtOnce):
         super().__init__()
         self.asked = []
         self.sought = []
+        self.settled = []
+        self.settles_late = False
 
     def submit(self, command, account_id, reply) -> None:
         self.asked.append((KINDS[type(command)], command.key.split(";")[-1], account_id))
         super().submit(command, account_id, reply)
+
+    def restart_peer(self, identity, state_id, known) -> None:
+        if self.settles_late:
+            self.settled.append(known)
+        else:
+            known()
 
     def find(self, identities, found) -> None:
         self.sought.append(found)
@@ -43,7 +51,7 @@ def started():
 
     def send(*requests: bytes) -> None:
         for data in requests:
-            service.handle(data, link, order, node.now_us())
+            service.handle([data], link, order, node.now_us())
         service.flush()
 
     return node, service, send, sent
@@ -62,6 +70,31 @@ def test_a_report_right_behind_the_first_request_waits_for_it():
     assert node.asked[1:] == [("begin", "100001", 7), ("update", "100001", None)]
     assert numbers(sent) == [8, 9, 17]
     assert not service._behind
+
+
+def test_what_a_client_in_a_new_state_asks_waits_until_its_older_sessions_are_settled():
+    node, service, send, sent = started()
+    node.settles_late = True
+    service.in_state(HOST, 100)
+    send(ccr(1, 1, 0), ccr(1, 2, 1))  # these tell another state
+    assert len(node.settled) == 2
+    node.settled.pop()()
+    assert (node.asked, node.sought, sent) == ([], [], [])
+    node.settled.pop()()
+    node.know()
+    assert [kind for kind, _, _ in node.asked] == ["begin", "update"]
+    assert numbers(sent) == [8, 9]
+    assert not service._held and not service._settling
+
+
+def test_a_client_that_waits_holds_up_no_other():
+    node, service, send, sent = started()
+    send(ccr(1, 2, 1))
+    node.settles_late = True
+    service.in_state("other.example.net", 100)
+    send(ccr(1, 2, 1))
+    assert [kind for kind, _, _ in node.asked] == ["update"] * 2
+    assert len(sent) == 2
 
 
 def test_what_waits_behind_another_look_up_waits_on():

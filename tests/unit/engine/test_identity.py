@@ -4,12 +4,11 @@ Requests that were made before, and calls that only look like another.
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Ack, Denial, Outcome
 from aaa.engine.commands import Begin, Expire, Identity, LineRequest
 from aaa.engine.identity import is_other_call, known, remembered
 from aaa.engine.terms import Policy, Reason
+from aaa.value import replace
 from tests.support.world import World
 
 
@@ -19,7 +18,9 @@ def numbered(world: World, *orders: int) -> object:
     world.access("alice", "nas|x|0|s:uuid-1", policy=Policy("fixed"))
     session = world.session("nas|x|0|s:uuid-1")
     for order in orders:
-        session = remembered(session, Identity(str(order), "d", order), Ack(Outcome.DONE, order))
+        session = remembered(
+            session, Identity(str(order), "d", order), Ack(Outcome.DONE, session.head.id, cost_micro=order)
+        )
     return session
 
 
@@ -45,8 +46,8 @@ def test_a_call_that_began_under_its_call_id_takes_its_channel_later() -> None:
 def test_the_last_four_answers_are_kept() -> None:
     session = numbered(World(), 0, 1, 2, 3, 4)
 
-    assert known(session, Identity("4", "d", 4), 0).answer.session_id == 4  # type: ignore[union-attr,arg-type]
-    assert known(session, Identity("1", "d", 1), 0).answer.session_id == 1  # type: ignore[union-attr,arg-type]
+    assert known(session, Identity("4", "d", 4), 0).answer.cost_micro == 4  # type: ignore[union-attr,arg-type]
+    assert known(session, Identity("1", "d", 1), 0).answer.cost_micro == 1  # type: ignore[union-attr,arg-type]
     assert known(session, Identity("0", "d", 0), 0).answer.outcome is Outcome.REPEAT  # type: ignore[union-attr,arg-type]
 
 

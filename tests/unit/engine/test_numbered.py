@@ -4,11 +4,10 @@ Clients that number their requests (Diameter): repeats move nothing, whatever th
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Ack, Denial, Grant, LineDenial, Outcome
 from aaa.engine.commands import Begin, Delta, End, Expire, Identity, LineRequest, Update
 from aaa.engine.terms import ChargeKey, Policy, Reason, State
+from aaa.value import replace
 from tests.support.tariffs import flat
 from tests.support.world import VOICE, World, micro, told
 

@@ -7,11 +7,11 @@ Rules that need calendars, buckets, Diameter or PostgreSQL are shown beside thos
 from __future__ import annotations
 
 import pytest
-from msgspec.structs import replace
 
 from aaa.engine.answers import Ack, Denial, Grant, LineGrant, Outcome
 from aaa.engine.commands import Begin, End, Identity, LineRequest, Total, Update
 from aaa.engine.terms import SECOND_US, Policy, Reason, State
+from aaa.value import replace
 from tests.support.tariffs import flat
 from tests.support.world import EPOCH_US, VOICE, Delta, World, micro, told
 

@@ -10,11 +10,11 @@ import random
 from collections import Counter
 
 import pytest
-from msgspec.structs import replace
 
 from aaa.engine.answers import Answer, Denial, Grant, LineDenial
 from aaa.engine.commands import Action, Begin, Event, Identity, LineRequest
 from aaa.engine.terms import SECOND_US, ChargeKey, Policy, Reason
+from aaa.value import replace
 from tests.support.tariffs import flat
 from tests.support.world import VOICE, World, told
 

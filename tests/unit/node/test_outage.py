@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, Outcome
 from aaa.engine.commands import Adjust, Begin
@@ -24,6 +23,7 @@ from aaa.node.outage import Outage
 from aaa.node.tariffs import TariffBook
 from aaa.store.port import Failed
 from aaa.store.sqlite import SqliteStore
+from aaa.value import replace
 from rating import parse_money
 from tests.contract.test_store import access, start, stop
 from tests.support.stores import Clock, prepared

@@ -9,7 +9,8 @@ import logging
 import pytest
 import structlog
 
-from aaa.ops.logs import BURST, configure, logger
+from aaa.ops.log_events import logger
+from aaa.ops.logs import BURST, configure
 
 
 @pytest.fixture

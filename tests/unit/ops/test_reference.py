@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[3]
 DOCS = ROOT / "docs"
 
 
-@pytest.mark.parametrize("name", ["configuration.md", "apply.md", "metrics.md", "radius.md", "diameter.md"])
+@pytest.mark.parametrize(
+    "name", ["configuration.md", "apply.md", "metrics.md", "radius.md", "diameter.md", "events.md"]
+)
 def test_pages_are_fresh(name):
     """Make them with `python -m aaa.ops.reference docs/reference`."""
     assert pages()[name] == (DOCS / "reference" / name).read_text(encoding="utf-8")

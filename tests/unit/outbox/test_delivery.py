@@ -16,7 +16,8 @@ from aaa.engine.commands import Adjust
 from aaa.keys import Keys
 from aaa.outbox.courier import BATCH_MOST, LEASE_US, REFUSALS_MAX, Courier
 from aaa.outbox.sinks import Delivered, Event, FileSink, WebhookSink, webhook_key
-from aaa.store.outbox import KINDS, Consumer
+from aaa.store.happenings import KINDS
+from aaa.store.outbox import Consumer
 from aaa.store.read import open_reader
 from tests.support.control import World, make_config
 
