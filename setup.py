@@ -16,7 +16,7 @@ from setuptools import setup
 COMPILED = {
     "rating": "buckets calendars funding grant money plan price runs tariff timetable units",
     "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines memory model "
-    "money numbers outage periods ports quantum settle sums terms update windows",
+    "money numbers outage periods pool ports quantum settle sums terms update windows",
     "aaa/diameter": "cca ccr codec credit_control links parties pattern peer plan rules service turns units waiting",
     "aaa/node": "cache desk loading node tally",
     "aaa/ops": "histogram",

@@ -133,10 +133,9 @@ class Switches:
         asked = self._diameter.replenished(account_id) if self._diameter is not None else []
         if asked:
             self.counters["extended", "diameter"] += len(asked)
-        cached = self._node.cache.accounts.get(account_id)
-        if cached is None:
-            return
-        known = (self._node.cache.sessions.get(number) for number in list(cached.sessions))
+        cache = self._node.cache
+        paid = [cache.accounts.get(number) for number in (account_id, *cache.members(account_id))]
+        known = [cache.sessions.get(number) for cached in paid if cached is not None for number in cached.sessions]
         running = [session for session in known if session is not None and session.state in LIVE and not session.cause]
         for session in running[:EXTENDED_MOST]:
             if session.head.key in asked:

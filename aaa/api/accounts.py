@@ -17,7 +17,7 @@ from aaa.api.problems import Refusal, not_found
 from aaa.api.security import ADMIN, MONEY, READ, Who
 from aaa.api.shapes import Page
 from aaa.config.values import Micro
-from aaa.engine.answers import Outcome
+from aaa.engine.answers import Ack, Outcome
 from aaa.engine.commands import Adjust
 from aaa.provision import ApplyFile
 from aaa.provision.credentials import stored_value
@@ -51,11 +51,16 @@ class AccountChanges(AccountTable):
 
 
 @router.get("/accounts")
-def list_accounts(context: Context, after: Cursor = "", limit: Limit = 100, status: str = "") -> Page[shapes.Account]:
-    """Accounts in order of their ids."""
+def list_accounts(
+    context: Context, after: Cursor = "", limit: Limit = 100, status: str = "", pool: str = ""
+) -> Page[shapes.Account]:
+    """Accounts in order of their ids; with `pool` those that spend from it."""
     with context.read() as connection:
-        rows = read.accounts(connection, after, limit, status)
-    return Page(items=[present.account(row) for row in rows], next=rows[-1].name if len(rows) == limit else None)
+        pool_id = context.account(connection, pool).id if pool else None
+        rows = read.accounts(connection, after, limit, status, pool_id)
+        payers = read.payers(connection, rows)
+    items = [present.account(row, payer) for row, payer in zip(rows, payers, strict=True)]
+    return Page(items=items, next=rows[-1].name if len(rows) == limit else None)
 
 
 @router.post("/accounts", status_code=201, dependencies=[ADMIN])
@@ -70,8 +75,7 @@ def create_account(context: Context, who: Who, body: AccountTable) -> shapes.Acc
 @router.get("/accounts/{name}")
 def show_account(context: Context, name: str) -> shapes.Account:
     """One account."""
-    with context.read() as connection:
-        return present.account(context.account(connection, name))
+    return _shown(context, name)
 
 
 @router.patch("/accounts/{name}", dependencies=[ADMIN])
@@ -87,7 +91,8 @@ def show_balance(context: Context, name: str) -> shapes.Balance:
     """Balance, accrued, reserved, available (SEMANTICS S1) and the unit buckets."""
     with context.read() as connection:
         row = context.account(connection, name)
-        return present.balance(row, read.buckets(connection, row.id), context.clock())
+        payer = context.payer(connection, row)
+        return present.balance(row, payer, read.buckets(connection, payer.id), context.clock())
 
 
 @router.post("/accounts/{name}/topups", dependencies=[MONEY])
@@ -157,26 +162,37 @@ def remove_subscription(context: Context, who: Who, name: str, kind: str, value:
 
 def _write_account(context: ApiContext, who: Caller, action: str, table: AccountTable) -> shapes.Account:
     refuse_or_write(context, who, action, table.id, ApplyFile(accounts=(table,)))
+    return _shown(context, table.id)
+
+
+def _shown(context: ApiContext, name: str) -> shapes.Account:
     with context.read() as connection:
-        return present.account(context.account(connection, table.id))
+        row = context.account(connection, name)
+        return present.account(row, context.payer(connection, row))
 
 
 def _move(context: ApiContext, who: Caller, name: str, body: Movement, cause: str) -> shapes.Moved:
     with context.read() as connection:
-        account = context.account(connection, name)
+        account = context.payer(connection, context.account(connection, name))
     if body.currency is not None and body.currency != account.currency:
         raise Refusal(422, f"account {name} is in {account.currency}, not in {body.currency}")
     moved = shapes.money(body.amount, account.currency)
     who = Caller(who.actor, body.reason or who.reason)
     context.audit(who, f"balance.{cause}", name, amount=moved.amount, idempotency_key=body.idempotency_key)
     command = Adjust(body.amount, cause, body.idempotency_key, who.reason, who.actor)
-    done = context.submit(command, account.id)
-    with context.read() as connection:
-        after = present.account(context.account(connection, name))
+    return moved_shape(context, name, account.name, moved, command, context.submit(command, account.id))
+
+
+def moved_shape(
+    context: ApiContext, name: str, payer: str, amount: shapes.Money, command: Adjust, done: Ack
+) -> shapes.Moved:
+    """What to tell of money that was moved for an account: in the pool it spends from, or in its own."""
+    after = _shown(context, payer)
     return shapes.Moved(
         account=name,
-        amount=moved,
-        idempotency_key=body.idempotency_key,
+        pool=None if payer == name else payer,
+        amount=amount,
+        idempotency_key=command.idempotency_key,
         repeated=done.outcome is Outcome.REPEAT,
         balance=after.balance,
         available=after.available,

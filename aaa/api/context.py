@@ -119,6 +119,10 @@ class ApiContext:
             raise not_found("account", name)
         return row
 
+    def payer(self, connection: Connection, row: Any) -> Any:
+        """The row of the account whose money another one spends: its pool, or itself."""
+        return read.payers(connection, [row])[0]
+
     def submit(self, command: Command, account_id: int | None) -> Ack:
         """
         Have the node do a command.

@@ -4,9 +4,10 @@ The proof of conservation, a range of accounts at a time (law L6).
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from sqlalchemy import Connection
 
 from aaa.api import present, shapes
 from aaa.api.context import Context
@@ -53,11 +54,21 @@ def verify(
 
 @router.get("/accounts/{name}/entries/{ref}")
 def entries_of(context: Context, name: str, ref: str) -> list[shapes.Entry]:
-    """The ledger entries that one session (by its id) or movement (by its key) caused."""
+    """The ledger entries that one session (by its id) or movement (by its key) caused, there or in its pool."""
     with context.read() as connection:
         account = context.account(connection, name)
         rows = read.entries_of(connection, account.id, ref)
+        if not rows:
+            rows = read.entries_of(connection, _pool_of(connection, account, ref), ref)
         ends = read.ends(connection, [ref])
     if not rows:
         raise not_found("entry caused by", ref)
     return [present.entry(row, account.currency, ends) for row in rows]
+
+
+def _pool_of(connection: Connection, account: Any, ref: str) -> int:
+    """The account that paid a session of another one, or whose money that one spends now."""
+    is_number = ref.isascii() and ref.isdigit() and len(ref) < 19
+    cdr = read.cdr(connection, int(ref)) if is_number else None
+    pool: int | None = cdr.pool_id if cdr is not None and cdr.account_id == account.id else account.pool_id
+    return account.id if pool is None else pool

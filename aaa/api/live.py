@@ -125,6 +125,7 @@ class Gallery:
                 for row in rows[:SESSIONS_READ_MAX]
             ]
             accounts = read.accounts_by_number(connection, [session.head.account_id for session in sessions])
+            pools = read.accounts_by_number(connection, [row.pool_id for row in accounts.values() if row.pool_id])
         burn: Counter[str] = Counter()
         for session in sessions:
             burn[accounts[session.head.account_id].currency] += _burn(session)
@@ -147,7 +148,7 @@ class Gallery:
             denials=self._recent_denials(status.get("counters", {}), now),
             oldest_silent_s=max((now - _heard(session) for session in sessions), default=0) // SECOND_US,
             draining=bool(status.get("draining")),
-            sessions=[_row(session, accounts[session.head.account_id], now) for session in shown],
+            sessions=[_row(session, accounts[session.head.account_id], pools, now) for session in shown],
             groups=[] if shown else _groups(sessions, accounts),
         )
 
@@ -217,13 +218,13 @@ def _heard(session: Session) -> int:
     return max(session.head.begun_us, session.asked_us, session.started_us)
 
 
-def _row(session: Session, account: Any, now: int) -> LiveSession:
+def _row(session: Session, account: Any, pools: dict[int, Any], now: int) -> LiveSession:
     line = session.lines[-1]
     plan, currency = line.head.plan, account.currency
     per_minute = _burn(session)
     elapsed_s = max(0, now - (session.answered_us or session.head.begun_us)) // SECOND_US
     granted = line.head.offset + line.granted
-    free = present.available(account)
+    free = present.available(account if account.pool_id is None else pools[account.pool_id])
     left = None if free is None or not per_minute else max(0, granted - elapsed_s) + max(0, free) * 60 // per_minute
     return LiveSession(
         id=str(session.head.id),

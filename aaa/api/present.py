@@ -25,19 +25,20 @@ def available(row: Any) -> int | None:
     return None if row.credit_limit is None else int(row.balance + row.credit_limit - row.reserved)
 
 
-def account(row: Any) -> shapes.Account:
-    """An account row."""
+def account(row: Any, payer: Any) -> shapes.Account:
+    """An account row; `payer` is the row of its pool, or its own."""
     currency = row.currency
-    free = available(row)
+    free = available(payer)
     return shapes.Account(
         id=row.name,
+        pool=None if payer is row else payer.name,
         status=row.status,
         currency=currency,
         tariff=row.tariff,
         balance=money(row.balance, currency),
         reserved=money(row.reserved, currency),
         available=None if free is None else money(free, currency),
-        credit_limit=None if row.credit_limit is None else money(row.credit_limit, currency),
+        credit_limit=None if payer.credit_limit is None else money(payer.credit_limit, currency),
         live_sessions=row.live_sessions,
         limits=_limits(json.loads(row.limits), currency),
         valid_from=instant(row.valid_from),
@@ -64,16 +65,17 @@ def _limits(stored: dict[str, Any], currency: str) -> shapes.Limits:
     )
 
 
-def balance(row: Any, buckets: Any, now_us: int) -> shapes.Balance:
-    """The four figures of an account, its unit buckets, and its windows of spending as they are now."""
+def balance(row: Any, payer: Any, buckets: Any, now_us: int) -> shapes.Balance:
+    """The four figures of who pays for an account, its units, and the account's windows of spending as they are now."""
     currency = row.currency
-    free = available(row)
+    free = available(payer)
     return shapes.Balance(
         account=row.name,
-        balance=money(row.balance, currency),
-        accrued=money(row.accrued, currency),
-        reserved=money(row.reserved, currency),
-        credit_limit=None if row.credit_limit is None else money(row.credit_limit, currency),
+        pool=None if payer is row else payer.name,
+        balance=money(payer.balance, currency),
+        accrued=money(payer.accrued, currency),
+        reserved=money(payer.reserved, currency),
+        credit_limit=None if payer.credit_limit is None else money(payer.credit_limit, currency),
         available=None if free is None else money(free, currency),
         live_sessions=row.live_sessions,
         buckets=[_bucket(bucket) for bucket in buckets],

@@ -58,7 +58,8 @@ def explain_rate(
         number = _normalised(context, connection, destination, nas)
         at_us = _at(context, at)
         plan = _plan(context, connection, row.tariff, number, service, at_us)
-    free = present.available(row)
+        payer = context.payer(connection, row)
+    free = present.available(payer)
     affordable = grant(plan, at_us, at_us, free, context.config.charging.session_cap)
     return _explanation(plan, destination, number, at_us, units, affordable)
 

@@ -109,7 +109,7 @@ def _rerated(context: ApiContext, connection: Connection, row: Any, tariff: Tari
     begin = f"{CAUSE}:{row.id}:"
     corrections = connection.execute(
         select(entry.c.amount).where(
-            entry.c.account_id == row.account_id, entry.c.ref >= begin, entry.c.ref < begin[:-1] + ";"
+            entry.c.account_id == _payer(row), entry.c.ref >= begin, entry.c.ref < begin[:-1] + ";"
         )
     ).all()
     corrected = sum(each.amount for each in corrections)
@@ -134,7 +134,13 @@ def _post(context: ApiContext, who: Caller, each: _Rerated, version: int) -> Non
     Money: one entry of cause `rerate`, exactly once for this CDR, version and count of corrections.
     """
     key = f"{CAUSE}:{each.row.id}:{each.row.revision}:{version}:{each.corrections}"
-    context.submit(Adjust(each.before_micro - each.after_micro, CAUSE, key, who.reason, who.actor), each.row.account_id)
+    context.submit(Adjust(each.before_micro - each.after_micro, CAUSE, key, who.reason, who.actor), _payer(each.row))
+
+
+def _payer(row: Any) -> int:
+    """The account that paid what a CDR says."""
+    payer: int = row.account_id if row.pool_id is None else row.pool_id
+    return payer
 
 
 def _shown(each: _Rerated, owner: str, posted: bool) -> records.Rerated:

@@ -26,6 +26,7 @@ from aaa.api.shapes import money
 from aaa.engine.answers import Outcome
 from aaa.engine.commands import Adjust
 from aaa.provision.tables import PositiveMicro
+from aaa.store import read
 from aaa.store import tables as db
 
 router = APIRouter(prefix="/v1", tags=["accounts"], dependencies=[READ])
@@ -53,6 +54,9 @@ def transfer(context: Context, who: Who, body: TransferOrder) -> records.Transfe
     with context.read() as connection:
         payer, receiver = context.account(connection, body.payer), context.account(connection, body.receiver)
         before = _earlier(connection, body.idempotency_key)
+        for row, owner in zip((payer, receiver), read.payers(connection, (payer, receiver)), strict=True):
+            if owner is not row:
+                raise Refusal(422, f"account {row.name} has no money of its own, it spends that of {owner.name}")
     if payer.currency != receiver.currency:
         detail = f"account {body.payer} is in {payer.currency}, account {body.receiver} in {receiver.currency}"
         raise Refusal(422, detail)
@@ -68,8 +72,8 @@ def transfer(context: Context, who: Who, body: TransferOrder) -> records.Transfe
     with context.read() as connection:
         payer, receiver = context.account(connection, body.payer), context.account(connection, body.receiver)
     return records.Transferred(
-        payer=present.account(payer),
-        receiver=present.account(receiver),
+        payer=present.account(payer, payer),
+        receiver=present.account(receiver, receiver),
         amount=amount,
         idempotency_key=body.idempotency_key,
         repeated=done.outcome is Outcome.REPEAT,
@@ -84,9 +88,11 @@ def complete(context: ApiContext) -> int:
     """
     with context.read() as connection:
         halves = _halves(connection)
+        receivers = read.accounts_by_number(connection, [int(key.rpartition(":")[2]) for key, _ in halves])
     for key, amount_micro in halves:
         rest = key.removeprefix(f"{OUT}:")
         receiver = int(rest.rpartition(":")[2])
+        receiver = receivers[receiver].pool_id or receiver  # it may spend from a pool by now
         accepted(context.wait(context.control.submit(Adjust(amount_micro, "transfer", f"{INTO}:{rest}"), receiver)))
     return len(halves)
 

@@ -15,15 +15,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Connection, case, insert, update
 
-from aaa.api import present, shapes
-from aaa.api.accounts import Cursor, Limit
+from aaa.api import shapes
+from aaa.api.accounts import Cursor, Limit, moved_shape
 from aaa.api.context import ApiContext, Caller, Context
 from aaa.api.problems import Refusal, not_found
 from aaa.api.security import MONEY, READ, Who
 from aaa.api.shapes import Page, instant, money
 from aaa.config.clients import Name
 from aaa.config.values import Seconds
-from aaa.engine.answers import Outcome
 from aaa.engine.commands import Adjust
 from aaa.provision.tables import Currency, Instant, PositiveMicro
 from aaa.store import read
@@ -119,6 +118,7 @@ def redeem(context: Context, who: Who, name: str, body: Redemption) -> shapes.Mo
         raise Refusal(403, "too many wrong PINs; wait a minute", code="locked")
     with context.read() as connection:
         account = context.account(connection, name)
+        payer = context.payer(connection, account)
         row = read.voucher(connection, context.keys.fingerprints("pin", body.pin))
     if row is None:
         context.guesses.failed(name, now)
@@ -139,17 +139,8 @@ def redeem(context: Context, who: Who, name: str, body: Redemption) -> shapes.Mo
     if row.state != "used" or row.account_id != account.id:
         raise Refusal(409, f"voucher {row.serial} is {row.state}")
     command = Adjust(row.amount, "voucher", f"voucher:{row.serial}", f"voucher {row.serial}", who.actor)
-    done = context.submit(command, account.id)
-    with context.read() as connection:
-        after = present.account(context.account(connection, name))
-    return shapes.Moved(
-        account=name,
-        amount=money(row.amount, row.currency),
-        idempotency_key=command.idempotency_key,
-        repeated=done.outcome is Outcome.REPEAT,
-        balance=after.balance,
-        available=after.available,
-    )
+    done = context.submit(command, payer.id)
+    return moved_shape(context, name, payer.name, money(row.amount, row.currency), command, done)
 
 
 def _extended(account: Any, extends_s: int, now: int) -> Any:

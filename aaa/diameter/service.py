@@ -248,7 +248,7 @@ class DiameterService:
             self.node.submit(asks, None, turn.answered)
             return
         if wanted.ccr.form.kind == INITIAL:
-            self.links.waiting.begun(key, payer.account_id)
+            self.links.waiting.begun(key, payer.payer_id)
         self.node.submit(asks, payer.account_id, turn.answered)
 
     def answered(self, turn: Turn, decided: Answer) -> None:

@@ -27,6 +27,7 @@ class Profile(Value, frozen=True):
     valid_from_us: int | None = None
     valid_until_us: int | None = None
     limits: Limits = NO_LIMITS
+    pool_id: int | None = None  # whose money and units it spends instead of its own (`aaa.engine.pool`)
 
 
 class Window(Value, frozen=True):

@@ -25,6 +25,12 @@ class Subscriber(Value, frozen=True):
     type: str
     value: str
     credential: dict[str, Any]  # as stored: clear, hash, ha1 (sealed ones still sealed)
+    pool_id: int | None = None  # of the account
+
+    @property
+    def payer_id(self) -> int:
+        """The account whose money is spent."""
+        return self.account_id if self.pool_id is None else self.pool_id
 
 
 class Directory(Protocol):

@@ -44,6 +44,7 @@ class Cache:
         self.sessions: dict[int, Session] = {}
         self.names: dict[str, int] = {}
         self._doubts: dict[int, int] = {}  # accounts that other nodes move too: how often to read before trusting
+        self._members: dict[int, set[int]] = {}  # cached accounts by the pool they spend from
         self._closed: deque[int] = deque()
         self._accounts_max = accounts_max
         self._closed_max = closed_max
@@ -61,8 +62,34 @@ class Cache:
 
     def put_account(self, account: Account, version: int) -> Cached:
         """Remember an account that was loaded."""
-        cached = self.accounts[account.profile.id] = Cached(account, version)
+        profile = account.profile
+        cached = self.accounts[profile.id] = Cached(account, version)
+        if profile.pool_id is not None:
+            self._members.setdefault(profile.pool_id, set()).add(profile.id)
         return cached
+
+    def has(self, account_id: int | None) -> bool:
+        """Whether an account can be decided on: it is cached, and its pool too where it has one."""
+        cached = self.accounts.get(account_id) if account_id is not None else None
+        if cached is None:
+            return False
+        pool_id = cached.account.profile.pool_id
+        return pool_id is None or pool_id in self.accounts
+
+    def members(self, pool_id: int) -> tuple[int, ...]:
+        """The cached accounts that spend from a pool."""
+        return tuple(self._members.get(pool_id, ()))
+
+    def learn(self, account: Account, version: int, sessions: Iterable[Session]) -> None:
+        """Remember an account, and some of its sessions, as they were decided on outside this cache."""
+        cached = self.accounts.get(account.profile.id)
+        if cached is not None and cached.account.profile.pool_id == account.profile.pool_id:
+            cached.account, cached.version = account, version
+        else:
+            self.drop_account(account.profile.id)
+            self.put_account(account, version)
+        for session in sessions:
+            self.put_session(session)
 
     def doubt(self, account_id: int) -> None:
         """Another node moved this account: what is cached of it is likely to be stale again soon."""
@@ -103,6 +130,9 @@ class Cache:
         """Forget an account and all its cached sessions."""
         cached = self.accounts.pop(account_id, None)
         if cached is not None:
+            pool_id = cached.account.profile.pool_id
+            if pool_id is not None:
+                self._forget_member(pool_id, account_id)
             for number in cached.sessions:
                 self._drop_session(number)
 
@@ -126,6 +156,14 @@ class Cache:
         self.names.clear()
         self._closed.clear()
         self._doubts.clear()
+        self._members.clear()
+
+    def _forget_member(self, pool_id: int, account_id: int) -> None:
+        members = self._members.get(pool_id)
+        if members is not None:
+            members.discard(account_id)
+            if not members:
+                del self._members[pool_id]
 
     def _drop_session(self, number: int) -> None:
         session = self.sessions.pop(number, None)

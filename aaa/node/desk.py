@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
@@ -18,16 +18,21 @@ from aaa.engine.changes import NOTHING, Changes, Decision, EarlyStart
 from aaa.engine.commands import Adjust, Begin, Capped, Command, End, Event, Update
 from aaa.engine.decide import decide
 from aaa.engine.identity import is_other_call
+from aaa.engine.model import Account, Session
+from aaa.engine.pool import joined, parted
 from aaa.engine.ports import Tariffs
 from aaa.engine.terms import Reason
-from aaa.node.cache import Cache
+from aaa.errors import InvariantBroken
+from aaa.node.cache import Cache, Cached
 from aaa.store.batch import NOBODY, Batch, Before, Stage
 from aaa.store.names import NameFilter
 from aaa.store.port import Loaded, Wanted
 
 Reply = Callable[[Answer], None]
+Defer = Callable[["Request", int, int], None]
 _FOREIGN = Denial(Reason.FOREIGN_SESSION)
 _UNANSWERED = Denial(Reason.STORE_DOWN)
+_NOT_ITS_OWN = Denial(Reason.INVALID, "the account spends from a pool: move the money there")
 
 
 class Request:
@@ -49,14 +54,14 @@ class Request:
         self.arrived_us = now  # later than `now` for what is replayed
         self.order = order  # of arrival
 
-    def wanted(self, cached: Container[int], emergency_id: int | None) -> Wanted:
-        """What the store must be asked for, when these accounts are cached."""
+    def wanted(self, cache: Cache | None, emergency_id: int | None) -> Wanted:
+        """What the store must be asked for, beside what is cached."""
         command = self.command
         account_id = self.account_id
         if account_id is None and isinstance(command, Begin) and command.emergency:
             account_id = emergency_id
         movement = command.idempotency_key if isinstance(command, Adjust) else ""
-        return Wanted(names_of(command), account_id, movement, account_id in cached)
+        return Wanted(names_of(command), account_id, movement, cache is not None and cache.has(account_id))
 
     def take(self, found: Loaded) -> None:
         """Take what the store knows beside the account and the session; from now on it can be decided."""
@@ -91,6 +96,9 @@ class Desk:
         early: Early starts that this node has seen, by key: instant and deadline (S5).
         stored: The names sessions are stored under, where nobody else can store one.
         is_alone: No other node writes to the store: an account whose sums did not move needs no new version.
+
+    `defer` takes the requests of accounts that spend from a pool, with account and pool, where two rows cannot be won
+    together: decisions on them are made under lock.
     """
 
     def __init__(
@@ -109,6 +117,7 @@ class Desk:
         self.is_draining = False
         self.keeps_before = False  # for the outbox
         self.emergency_id: int | None = None
+        self.defer: Defer | None = None
         self._numbers = numbers
         self._number = next(numbers)
         self._counters = counters
@@ -146,6 +155,8 @@ class Desk:
         cached = self.cache.accounts.get(account_id)
         if cached is None and not request.is_loaded:
             return self._must_load(names)
+        if cached is not None and cached.account.profile.pool_id is not None:
+            return self._decide_member(request, names, request.command, cached, session)
         if request.account_id is not None and request.account_id != account_id:
             decision: Decision = (NOTHING, _FOREIGN)
         else:
@@ -182,6 +193,8 @@ class Desk:
             if moved is not None:
                 self._stage(request, NOBODY if account_id is None else account_id, NOTHING, moved)
                 return True
+        if cached is not None and cached.account.profile.pool_id is not None:
+            return self._decide_member(request, names, command, cached, None)
         accounts = () if cached is None else (cached.account,)
         changes, answer = decide(accounts, None, command, self.tariffs, request.now, self._number)
         self._stage(request, number, changes, answer)
@@ -190,6 +203,49 @@ class Desk:
         if isinstance(command, Adjust) and changes.entries:
             self._note_movement(request, command, changes.entries[0].account_id)
         return True
+
+    def _decide_member(
+        self, request: Request, names: tuple[str, ...], command: Command, cached: Cached, session: Session | None
+    ) -> bool:
+        """Decide a request on an account that spends from a pool: on the two as one, and stage what each got."""
+        own = cached.account
+        number, pool_id = own.profile.id, own.profile.pool_id or 0
+        if self.defer is not None:
+            self.defer(request, number, pool_id)
+            return True
+        pool = self.cache.accounts.get(pool_id)
+        if pool is None:
+            if request.is_loaded:
+                raise InvariantBroken(f"account {number} was loaded without its pool {pool_id}")
+            return self._must_load(names)
+        changes = NOTHING
+        answer: Answer = _FOREIGN
+        if session is None or request.account_id is None or request.account_id == number:
+            if isinstance(command, Adjust):
+                answer = _NOT_ITS_OWN
+            else:
+                both = joined(own, pool.account)
+                changes, answer = decide((both,), session, command, self.tariffs, request.now, self._number)
+                if changes.accounts:
+                    changes = self._parted(changes, cached, pool, changes.accounts[0] is both)
+        self._stage(request, number, changes, answer)
+        return True
+
+    def _parted(self, changes: Changes, cached: Cached, pool: Cached, is_unmoved: bool) -> Changes:
+        """What a decision moves of a member; what it moves of the pool is staged."""
+        own, number = cached.account, pool.account.profile.id
+        if is_unmoved:
+            return replace(changes, accounts=(own,))
+        member, payer, entries = parted(own, pool.account, changes.accounts[0], changes.entries)
+        for each in (own.profile.id, number):
+            stage = self.batch.get(each)
+            if stage is None:
+                stage = self.batch[each] = Stage(each)
+            stage.family = number
+        if self.keeps_before:
+            self._keep_before(self.batch[number], NOTHING)
+        self._move(self.batch[number], payer)
+        return replace(changes, accounts=(member,), entries=entries)
 
     def _must_load(self, names: tuple[str, ...]) -> bool:
         self.expect(names)
@@ -233,15 +289,7 @@ class Desk:
         if self.keeps_before:
             self._keep_before(stage, changes)
         for account in changes.accounts:
-            cached = self.cache.accounts[account.profile.id]
-            stage.account = account
-            if account is not cached.account:
-                stage.is_moved = True
-                if account.buckets is not cached.account.buckets:
-                    stage.rarely().buckets.update((bucket.id, bucket) for bucket in account.buckets)
-                if account.windows is not cached.account.windows:
-                    stage.rarely().windows = account
-                cached.account = account
+            self._move(stage, account)
         session = changes.session
         if session is not None:
             self.cache.put_session(session)
@@ -263,6 +311,18 @@ class Desk:
             self._number = next(self._numbers)
         for notice in changes.notices:
             self._counters[notice.kind, notice.cause] += notice.amount
+
+    def _move(self, stage: Stage, account: Account) -> None:
+        """Stage the next value of an account."""
+        cached = self.cache.accounts[account.profile.id]
+        stage.account = account
+        if account is not cached.account:
+            stage.is_moved = True
+            if account.buckets is not cached.account.buckets:
+                stage.rarely().buckets.update((bucket.id, bucket) for bucket in account.buckets)
+            if account.windows is not cached.account.windows:
+                stage.rarely().windows = account
+            cached.account = account
 
     def _keep_before(self, stage: Stage, changes: Changes) -> None:
         """Keep what this batch changes as it was before the batch."""

@@ -39,8 +39,8 @@ class Loading:
         node = self._node
         self.waiting.sort(key=_arrival)
         requests, self.waiting = self.waiting[:LOAD_MOST], self.waiting[LOAD_MOST:]
-        cached, emergency_id = node.cache.accounts, node.desk.emergency_id
-        wanted = [request.wanted(cached, emergency_id) for request in requests]
+        cache, emergency_id = node.cache, node.desk.emergency_id
+        wanted = [request.wanted(cache, emergency_id) for request in requests]
         node.is_busy = True
 
         def done(loaded: list[Loaded] | Failed) -> None:
@@ -54,7 +54,7 @@ class Loading:
             for request, asked, found in zip(requests, wanted, loaded, strict=True):
                 if found.problem:
                     self.unreadable(request, found.problem)
-                elif asked.is_cached and found.account is None and asked.account_id not in cached:
+                elif asked.is_cached and found.account is None and not cache.has(asked.account_id):
                     self.waiting.append(request)  # dropped meanwhile: it has to be read after all
                 else:
                     try:
@@ -74,7 +74,11 @@ class Loading:
         if number is not None and lane.holds(number):
             lane.put(number, request)
             return
-        if account is not None:
+        if found.pool is not None and found.pool.profile.id not in cache.accounts:
+            cache.put_account(found.pool, found.pool_version)
+        if account is not None and account.profile.pool_id is not None and node.desk.defer is not None:
+            cache.learn(account, found.version, () if session is None else (session,))
+        elif account is not None:
             cached = cache.accounts.get(account.profile.id)
             if cached is not None and cached.version != found.version:
                 node.stale(account.profile.id)

@@ -29,6 +29,7 @@ from typing import Any
 
 from aaa.engine.answers import Answer, Denial
 from aaa.engine.commands import Command, Expire
+from aaa.engine.model import Account
 from aaa.engine.terms import EMERGENCY_ACCOUNT, Reason
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
@@ -85,6 +86,8 @@ class ChargingNode:
         )
         self.desk.emergency_id = store.account_id(EMERGENCY_ACCOUNT)
         self.lane = LockLane(self)
+        if not store.is_single_writer:
+            self.desk.defer = self.lane.take_member
         self.outage: Outage | None = None  # what it answers for while the store is down
         self.loading = Loading(self)
         self.is_busy = False  # a store operation is under way
@@ -104,8 +107,8 @@ class ChargingNode:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait for the store: to be loaded, or in the batch that gathers."""
-        return len(self.loading.waiting) + self._gathered()
+        """Requests that wait for the store: to be loaded, in the batch that gathers, or for a lock."""
+        return len(self.loading.waiting) + self._gathered() + self.lane.waiting
 
     def _gathered(self) -> int:
         return sum([len(stage.requests) for stage in self.desk.batch.values()])
@@ -198,9 +201,13 @@ class ChargingNode:
             self.flush()
 
     def forget(self) -> None:
-        """Drop all caches and take up new tariffs: the store was changed by provisioning."""
+        """
+        Drop all caches and take up new tariffs: the store was changed by provisioning.
+
+        Early starts and restarts rest on nothing that was cached.
+        """
         for stage in list(self.desk.batch.values()):
-            if stage.account_id != NOBODY:  # starts and restarts rest on nothing that was cached
+            if stage.account_id != NOBODY and stage.account_id in self.desk.batch:
                 self._again(stage)
         self.cache.clear()
         self.tariffs.reload()
@@ -299,11 +306,23 @@ class ChargingNode:
             requests += later.requests
         self._forget_early(stage)
         self.cache.drop_account(number)
+        if stage.family or (later is not None and later.family):
+            requests += self._kin(stage.family or number)
         for request in requests:
             request.again += 1
             request.is_loaded = False
             self.desk.expect(names_of(request.command))
         self.loading.waiting.extend(requests)
+        return requests
+
+    def _kin(self, family: int) -> list[Request]:
+        """Take out of the batch what was decided on the same pool; the requests, which are to be decided again."""
+        requests: list[Request] = []
+        for number in [number for number, other in self.desk.batch.items() if other.family == family]:
+            other = self.desk.batch.pop(number)
+            self._forget_early(other)
+            self.cache.drop_account(number)
+            requests += other.requests
         return requests
 
     def _batch_failed(self, batch: Batch, failure: Failed, restarts: list[Callable[[bool], None]]) -> None:
@@ -365,15 +384,22 @@ class ChargingNode:
         """What the journal answers for: sessions it holds, and while the store is down new ones on known accounts."""
         command, number = request.command, request.account_id
         names = names_of(command)
-        account = None
+        account = pool = None
         if not outage.knows(names):
             if self.is_store_up or self.cache.find(names) is not None:
                 return None
             if self.is_draining:
                 return Denial(Reason.DRAINING)
-            cached = self.cache.accounts.get(number) if number is not None else None
-            account = outage.payer(number) or (None if cached is None else cached.account)
-        return outage.answer(command, names, account, request.arrived_us)
+            account = self._last_known(number, outage)
+            pool_id = None if account is None else account.profile.pool_id
+            if pool_id is not None:
+                pool = self._last_known(pool_id, outage)
+                account = None if pool is None else account
+        return outage.answer(command, names, account, request.arrived_us, pool)
+
+    def _last_known(self, number: int | None, outage: Outage) -> Account | None:
+        cached = self.cache.accounts.get(number) if number is not None else None
+        return outage.payer(number) or (None if cached is None else cached.account)
 
     def _call(self, reply: Callable[[Any], None], value: Any) -> None:
         try:

@@ -18,6 +18,7 @@ from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant, Outcome
 from aaa.engine.commands import Begin, Capped, Command, End, Identity, Update
 from aaa.engine.model import Account
 from aaa.engine.outage import capped
+from aaa.engine.pool import joined, parted
 from aaa.engine.ports import Tariffs
 from aaa.engine.terms import Reason
 from aaa.errors import StoreUnavailable
@@ -82,12 +83,15 @@ class Outage:
         """An account whose commit failed: what the cache forgets now is the last that is known of it."""
         self._accounts.setdefault(account.profile.id, account)
 
-    def answer(self, command: Command, names: Sequence[str], account: Account | None, now: int) -> Answer | None:
+    def answer(
+        self, command: Command, names: Sequence[str], account: Account | None, now: int, pool: Account | None = None
+    ) -> Answer | None:
         """
         Answer a command the store cannot take, or None where only the outage policy speaks.
 
         Args:
             account: The payer as cached, None when it is not.
+            pool: The pool it spends from, where it does.
 
         A journal that fails is told to `on_error`, and the command is refused.
         """
@@ -95,7 +99,7 @@ class Outage:
         if isinstance(command, Begin):
             if taken is not None:
                 return taken.answer if taken.identity == command.identity and isinstance(taken.answer, Grant) else None
-            return self._begin(command, account, now)
+            return self._begin(command, account, pool, now)
         if taken is None or not isinstance(command, Update | End):
             return None
         if command.identity not in taken.reports and not self._append(Record(now, taken.account_id, command)):
@@ -142,22 +146,26 @@ class Outage:
         self._accounts.clear()
         self.exposure_micro.clear()
 
-    def _begin(self, command: Begin, account: Account | None, now: int) -> Answer | None:
+    def _begin(self, command: Begin, account: Account | None, pool: Account | None, now: int) -> Answer | None:
         """Grant a new session on its account as last known, within the exposure of this process."""
         if account is None or command.identity.number[:1] not in ("b", "d") or command.transfer:
             return None
         session_id = next(self._numbers)
-        changes, answer = capped(account, command, self._tariffs, session_id, now)
+        payer = account if pool is None else joined(account, pool)
+        changes, answer = capped(payer, command, self._tariffs, session_id, now)
         if not isinstance(answer, Grant) or changes.session is None:
             return None  # what was last known is not enough to say no: another node may know better
-        exposure, currency = changes.session.reserved_micro, account.profile.currency
+        exposure, currency = changes.session.reserved_micro, payer.profile.currency
         if self.exposure_micro[currency] + exposure > self._exposure_max_micro:
             return None
         granted = max(line.total for line in answer.lines if isinstance(line, LineGrant))
         record = Record(now, account.profile.id, command, session_id, granted, exposure, currency)
         if not self._append(record, answer):
             return None
-        self._accounts[account.profile.id] = changes.accounts[0]
+        after = changes.accounts[0]
+        if pool is not None:
+            after, self._accounts[pool.profile.id], _ = parted(account, pool, after, ())
+        self._accounts[account.profile.id] = after
         return answer
 
     def _append(self, record: Record, answer: Answer | None = None) -> bool:

@@ -24,6 +24,7 @@ def write_accounts(writer: Writer, accounts: Sequence[AccountTable], first: int,
     stored = _stored_accounts(writer.connection, [account.id for account in accounts])
     _load_currencies(writer.connection, accounts, stored, currencies)
     refuse(_account_problems(accounts, first, stored, currencies))
+    pools = _pool_names(writer.connection, stored)
     new = [account for account in accounts if account.id not in stored]
     writer.insert(db.account, [_new_account(account, writer.now_us) for account in new])
     for account in accounts:
@@ -31,7 +32,7 @@ def write_accounts(writer: Writer, accounts: Sequence[AccountTable], first: int,
             writer.result.note("created", f"account {account.id}")
             writer.result.accounts.append(account.id)
         else:
-            _change_account(writer, account, stored[account.id])
+            _change_account(writer, account, stored[account.id], pools)
     ids = {name: row.id for name, row in stored.items()}
     if new and not writer.dry_run:
         ids |= {name: row.id for name, row in _stored_accounts(writer.connection, [a.id for a in new]).items()}
@@ -89,15 +90,22 @@ def _new_account(account: AccountTable, now_us: int) -> dict[str, Any]:
     return {"name": account.id, **defaults, **account.columns(), "limits": limits, "created_at": now_us}
 
 
-def _change_account(writer: Writer, account: AccountTable, row: Any) -> None:
+def _pool_names(connection: Connection, stored: dict[str, Any]) -> dict[int | None, str]:
+    numbers = {row.pool_id for row in stored.values()} - {None}
+    query = select(db.account.c.id, db.account.c.name).where(db.account.c.id.in_(numbers))
+    return {row.id: row.name for row in connection.execute(query)} if numbers else {}
+
+
+def _change_account(writer: Writer, account: AccountTable, row: Any, pools: dict[int | None, str]) -> None:
     written = {column: value for column, value in account.columns().items() if getattr(row, column) != value}
     stored_limits = json.loads(row.limits)
     limits = {limit: value for limit, value in (stored_limits | account.limits()).items() if value is not None}
     if limits != stored_limits:
         written["limits"] = json.dumps(limits)
     if not written:
-        writer.result.note("unchanged", f"account {account.id}")
-        return
+        if "pool" not in account.model_fields_set or account.pool == pools.get(row.pool_id):
+            writer.result.note("unchanged", f"account {account.id}")
+        return  # another pool is written when all accounts are
     changed = written | {"version": db.account.c.version + 1}
     writer.execute(update(db.account).where(db.account.c.id == row.id).values(changed))
     writer.result.note("changed", f"account {account.id} ({', '.join(sorted(written))})")

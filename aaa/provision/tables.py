@@ -126,6 +126,7 @@ class AccountTable(Table):
     id: Name
     currency: Currency | None = None
     tariff: Name | None = None
+    pool: Name | None = None  # the account whose money and units it spends
     status: Literal["active", "suspended", "closed"] = "active"
     credit_limit: CreditLimit = 0
     valid_from: Instant | None = None

@@ -15,6 +15,7 @@ from aaa.keys import Keys
 from aaa.provision.accounts import write_accounts
 from aaa.provision.clients import write_nas, write_peers
 from aaa.provision.parse import ApplyFile
+from aaa.provision.pools import write_pools
 from aaa.provision.tariffs import TariffTable
 from aaa.provision.writer import ROWS_PER_STATEMENT, Result, Writer
 from aaa.store import tables as db
@@ -47,6 +48,7 @@ def write(
     currencies = _write_tariffs(writer, file.tariffs)
     for start in range(0, len(file.accounts), ROWS_PER_STATEMENT):
         write_accounts(writer, file.accounts[start : start + ROWS_PER_STATEMENT], file.offset + start, currencies)
+    write_pools(writer, file.accounts, file.offset)
     write_nas(writer, file.nas, configured_nas)
     write_peers(writer, file.peers)
     return writer.result

@@ -51,6 +51,7 @@ class Stage:
 
     `account` is None when nothing changes: its version takes part in the check all the same, so that a
     denial is never given on a stale balance.  `is_moved` says that its sums changed, not only a session.
+    `family` is the pool whose stage and this one are decided on each other: they are taken out together.
     `absent` are the names under which a decision supposed that no session is stored: the account loses when
     one is.
     """
@@ -58,6 +59,7 @@ class Stage:
     version = 0
     account: Account | None = None
     is_moved = False
+    family = 0
     absent: tuple[str, ...] = ()
     rare: Rare | None = None
     before: Before | None = None
@@ -136,9 +138,10 @@ def windows_text(stage: Stage) -> str:
     return dumps(moved.windows) if moved is not None else ""
 
 
-def cdr_row(session: Session, currency: str) -> Row:
-    """The CDR of a settled session: what it used and what was charged, with the lines that explain it."""
+def cdr_row(session: Session, account: Account | None) -> Row:
+    """The CDR of a settled session of an account: what it used and what was charged, with the lines that explain it."""
     head = session.head
+    currency, pool_id = ("", None) if account is None else (account.profile.currency, account.profile.pool_id)
     last = session.lines[-1]
     assume = session.assumed and head.policy.assume_granted
     return (
@@ -158,6 +161,7 @@ def cdr_row(session: Session, currency: str) -> Row:
         session.reported,
         parties_text(head),
         dumps([line_row(line) for line in session.lines]),
+        pool_id,
     )
 
 
@@ -166,4 +170,4 @@ def unrated_row(number: int, record: Unrated) -> Row:
     begun_us = max(0, record.at_us - record.used * 1_000_000)
     fixed = (number, None, record.key, record.origin, 0, begun_us, record.at_us, record.used, 0, "", record.cause)
     named = (record.protocol, "", record.subscriber, record.caller, record.called)  # as a session's head begins
-    return (*fixed, 0, 0, record.used, dumps(named) if record.protocol else "[]", "[]")
+    return (*fixed, 0, 0, record.used, dumps(named) if record.protocol else "[]", "[]", None)

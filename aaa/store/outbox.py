@@ -97,7 +97,7 @@ def _events(stage: Stage, consumers: Sequence[Consumer]) -> Iterator[tuple[str, 
         for kind, body in happened:
             if kind in consumer.kinds:
                 yield kind, body, consumer
-        if account is not None:
+        if account is not None and account.profile.pool_id is None:  # what is left is told of the pool
             for kind, body in _fallen(before.account, account, consumer):
                 yield kind, body, consumer
 

@@ -39,6 +39,7 @@ class Loaded(Value, frozen=True):
     """
     What there is of it, all read in one snapshot; no account when it is cached and has not moved.
 
+    An account that spends from a pool comes with it.
     `problem` says why there is nothing though there are rows: one of them cannot be read.
     """
 
@@ -47,6 +48,8 @@ class Loaded(Value, frozen=True):
     version: int = 0
     early_start_us: int = 0
     movement: tuple[str, str] | None = None
+    pool: Account | None = None
+    pool_version: int = 0
     problem: str = ""
 
 

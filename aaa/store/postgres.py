@@ -58,7 +58,7 @@ class PostgresStore:
         conninfo = conninfo_of(url)
         lane_settings = SETTINGS.replace("200ms", "500ms")
         self._main = Link(conninfo, reactor, SETTINGS, _picked(*_MAIN), 1.5, on_error)
-        self._lane = Link(conninfo, reactor, lane_settings, _picked("lock", *_MAIN), 4.0, on_error)
+        self._lane = Link(conninfo, reactor, lane_settings, _picked("lock", *_MAIN), 1.5, on_error)
         self._aside = Link(conninfo, reactor, "SET statement_timeout='5s'", _picked(*_ASIDE), 6.0, on_error)
 
     def close(self) -> None:
@@ -173,8 +173,9 @@ class PostgresStore:
         def read(rows: list[Any]) -> Subscriber | None:
             if not rows:
                 return None
-            number, *texts = rows[0]
-            return subscriber_from_row((int(number), *(text.decode() for text in texts)))
+            number, *texts, pool = rows[0]
+            pool_id = None if pool is None else int(pool)
+            return subscriber_from_row((int(number), *(text.decode() for text in texts), pool_id))
 
         if "\0" in identity[1]:
             done(None)  # PostgreSQL has no such text, so nobody is called that

@@ -71,7 +71,7 @@ def commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str
         ("n", [(stage.account_id, name) for stage in stages for name in stage.absent], "nt"),
         ("i", [session_insert(session) for stage in stages for session in stage.new_sessions.values()], "nnttnnnntt"),
         ("u", [(*session_update(session), s.account_id) for s in stages for session in s.sessions.values()], "nnnntnn"),
-        ("c", _cdrs(stages), "nmttnnnnnttnnmtt"),
+        ("c", _cdrs(stages), "nmttnnnnnttnnmttm"),
         ("l", [entry for stage in stages for entry in stage.entries], "nnnnttn"),
         ("a", [(s.account_id, *row) for s in stages if s.rare is not None for row in s.rare.aliases], "ntn"),
         ("o", events, "nttnt"),
@@ -95,8 +95,7 @@ def commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str
 def _cdrs(stages: list[Stage]) -> list[Row]:
     rows: list[Row] = []
     for stage in stages:
-        currency = stage.account.profile.currency if stage.account is not None else ""
-        rows.extend(cdr_row(session, currency) for session in stage.settled.values())
+        rows.extend(cdr_row(session, stage.account) for session in stage.settled.values())
         if stage.rare is not None:
             rows.extend(unrated_row(number, record) for number, record in stage.rare.unrated)
     return rows
@@ -191,4 +190,8 @@ def _one(
         return Loaded(problem=str(known))
     account, version = known or (None, 0)
     started = next((early[name] for name in wanted.names if name in early), 0)
-    return Loaded(session, account, version, started, movements.get(wanted.movement))
+    shared = None if account is None or account.profile.pool_id is None else accounts[account.profile.pool_id]
+    if isinstance(shared, RowUnreadable):
+        return Loaded(problem=str(shared))
+    pool, pool_version = shared or (None, 0)
+    return Loaded(session, account, version, started, movements.get(wanted.movement), pool, pool_version)

@@ -22,7 +22,7 @@ ENDED = "CASE WHEN x.state<2 THEN NULL ELSE x.deadline END"
 SESSION_FIELDS = "id, account_id, key, origin, state, deadline, accrued, reserved, head, body"
 CDR_FIELDS = (
     "id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, assumed, implausible, "
-    "reported, head, lines"
+    "reported, head, lines, pool_id"
 )
 
 # The parts of a batch by letter, in this order: rows of columns of these types, read as these names.  A statement has
@@ -41,7 +41,7 @@ PARTS = {
         "state, deadline, accrued, reserved, body, id, account",
     ),
     "c": (
-        "bigint bigint text text int bigint bigint bigint bigint text text smallint smallint bigint text text",
+        "bigint bigint text text int bigint bigint bigint bigint text text smallint smallint bigint text text bigint",
         CDR_FIELDS.replace("account_id", "account"),
     ),
     "l": ("bigint bigint bigint bigint text text bigint", "account, n, m, b, c, r, t"),
@@ -165,7 +165,8 @@ LOAD = (
     "s AS MATERIALIZED (SELECT id, account_id, key, origin, state, deadline, head, body FROM session "
     "WHERE id = ANY(ARRAY(SELECT id FROM session WHERE key = ANY($1::text[]) UNION SELECT unnest($2::bigint[]) "
     "UNION SELECT session_id FROM n))), "
-    "p AS MATERIALIZED (SELECT unnest($3::bigint[]) AS id UNION SELECT account_id FROM s) "
+    "o AS MATERIALIZED (SELECT unnest($3::bigint[]) AS id UNION SELECT account_id FROM s), "
+    "p AS MATERIALIZED (SELECT id FROM o UNION SELECT pool_id FROM account WHERE id = ANY(ARRAY(SELECT id FROM o))) "
     "SELECT 's', to_json(s)::text FROM s UNION ALL "
     "SELECT 'n', to_json(n)::text FROM n UNION ALL "
     "SELECT 'a', to_json(a)::text FROM account a WHERE a.id = ANY(ARRAY(SELECT id FROM p)) UNION ALL "
@@ -189,7 +190,8 @@ PURGE = (
     "e AS (DELETE FROM early_start WHERE deadline<$2::bigint) SELECT count(*) FROM g"
 )
 SUBSCRIBER = (
-    "SELECT account.id, account.name, subscription.type, subscription.value, subscription.credential "
+    "SELECT account.id, account.name, subscription.type, subscription.value, subscription.credential, "
+    "account.pool_id "
     "FROM subscription JOIN account ON account.id = subscription.account_id "
     "WHERE subscription.type=$1::text AND subscription.value=$2::text"
 )

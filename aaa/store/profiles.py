@@ -15,12 +15,13 @@ from aaa.errors import RowUnreadable
 from rating.funding import Bucket
 
 ACCOUNT_COLUMNS = (
-    "id, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, windows, balance, accrued, "
-    "reserved, live_sessions, entry_no, version"
+    "id, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, pool_id, windows, balance, "
+    "accrued, reserved, live_sessions, entry_no, version"
 )
 BUCKET_COLUMNS = "id, account_id, unit, amount, reserved, priority, scope, service, pulse, valid_from, valid_until"
 SUBSCRIBER_SELECT = (
-    "SELECT account.id, account.name, subscription.type, subscription.value, subscription.credential "
+    "SELECT account.id, account.name, subscription.type, subscription.value, subscription.credential, "
+    "account.pool_id "
     "FROM subscription JOIN account ON account.id = subscription.account_id "
     "WHERE subscription.type=? AND subscription.value=?"
 )
@@ -59,9 +60,19 @@ def account_from_row(row: Sequence[Any], buckets: tuple[Bucket, ...] = ()) -> tu
 
 
 def _account(row: Sequence[Any], buckets: tuple[Bucket, ...]) -> tuple[Account, int]:
-    number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, windows, *sums, version = row
+    number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits, pool_id, *moving = row
+    windows, *sums, version = moving
     profile = Profile(
-        number, name, currency, tariff, status, credit_limit, valid_from, valid_until, limits_from_json(limits)
+        number,
+        name,
+        currency,
+        tariff,
+        status,
+        credit_limit,
+        valid_from,
+        valid_until,
+        limits_from_json(limits),
+        pool_id,
     )
     balance, accrued, reserved, live_sessions, entry_no = sums
     counts = () if windows == "[]" else tuple(Window(*window) for window in json.loads(windows))
@@ -103,5 +114,5 @@ def _bucket(row: Sequence[Any]) -> Bucket:
 
 def subscriber_from_row(row: Sequence[Any]) -> Subscriber:
     """The subscriber of a row of `SUBSCRIBER_SELECT`."""
-    account_id, account, kind, value, credential = row
-    return Subscriber(account_id, account, kind, value, json.loads(credential))
+    account_id, account, kind, value, credential, pool_id = row
+    return Subscriber(account_id, account, kind, value, json.loads(credential), pool_id)

@@ -70,9 +70,11 @@ def account(connection: Connection, name: str) -> Any:
     return connection.execute(select(db.account).where(db.account.c.name == name)).first()
 
 
-def accounts(connection: Connection, after: str, limit: int, status: str = "") -> Rows:
-    """Accounts in order of their public ids, those after one of them."""
+def accounts(connection: Connection, after: str, limit: int, status: str = "", pool_id: int | None = None) -> Rows:
+    """Accounts in order of their public ids, those after one of them; only those of a pool, where one is given."""
     query = select(db.account).where(db.account.c.name > after).order_by(db.account.c.name)
+    if pool_id is not None:
+        query = query.where(db.account.c.pool_id == pool_id)
     if status:
         query = query.where(db.account.c.status == status)
     return _page(connection, query, limit)
@@ -91,6 +93,12 @@ def accounts_by_number(connection: Connection, numbers: Sequence[int]) -> dict[i
         part = wanted[start : start + NUMBERS_PER_STATEMENT]
         found |= {row.id: row for row in connection.execute(select(db.account).where(db.account.c.id.in_(part)))}
     return found
+
+
+def payers(connection: Connection, rows: Sequence[Any]) -> list[Any]:
+    """For each of these account rows the row of its pool, or itself."""
+    pools = accounts_by_number(connection, [row.pool_id for row in rows if row.pool_id is not None])
+    return [row if row.pool_id is None else pools[row.pool_id] for row in rows]
 
 
 def buckets(connection: Connection, account_id: int) -> Rows:
@@ -273,8 +281,10 @@ def audits(connection: Connection, before: int | None, limit: int) -> Rows:
 
 
 def totals(connection: Connection) -> Rows:
-    """Per currency: accounts with live sessions, live sessions, money reserved and accrued."""
+    """Per currency: accounts that pay for live sessions, live sessions, money reserved and accrued."""
     table = db.account
+    owners = select(db.session.c.account_id).where(IS_LIVE).distinct()
+    pools = select(table.c.pool_id).where(table.c.id.in_(owners), table.c.pool_id.is_not(None))
     query = (
         select(
             table.c.currency,
@@ -283,7 +293,7 @@ def totals(connection: Connection) -> Rows:
             func.sum(table.c.reserved).label("reserved"),
             func.sum(table.c.accrued).label("accrued"),
         )
-        .where(table.c.id.in_(select(db.session.c.account_id).where(IS_LIVE).distinct()))
+        .where(table.c.pool_id.is_(None), table.c.id.in_(owners) | table.c.id.in_(pools))
         .group_by(table.c.currency)
         .order_by(table.c.currency)
     )

@@ -222,7 +222,10 @@ class SqliteStore:
         if account_id is not None and not (wanted.is_cached and account_id == wanted.account_id):
             account, version = self.account(account_id) or (None, 0)
         movement = self.movement(wanted.movement) if wanted.movement else None
-        return Loaded(session, account, version, 0, movement)
+        pool, pool_version = None, 0
+        if account is not None and account.profile.pool_id is not None:
+            pool, pool_version = self.account(account.profile.pool_id) or (None, 0)
+        return Loaded(session, account, version, 0, movement, pool, pool_version)
 
     def _loaded_or_why_not(self, wanted: Wanted, tariffs: Tariffs) -> Loaded:
         try:

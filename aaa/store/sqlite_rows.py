@@ -59,7 +59,7 @@ def rows_of(
             goes_on = session.revision == 0 and session.state in LIVE
             (updates if goes_on else ends).append(session_update(session))
         for session in stage.settled.values() if stage.settled else ():
-            cdrs.append(cdr_row(session, account.profile.currency if account is not None else ""))
+            cdrs.append(cdr_row(session, account))
         if stage.entries:
             entries += stage.entries
         if stage.rare is not None:

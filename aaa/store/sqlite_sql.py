@@ -29,7 +29,7 @@ DUE = "SELECT id FROM session WHERE ended_at IS NULL AND id>? AND id<=? AND dead
 INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
 INSERT_CDR = (
     "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "
-    "assumed, implausible, reported, head, lines) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+    "assumed, implausible, reported, head, lines, pool_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
     "ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, ended_at=excluded.ended_at, used=excluded.used, "
     "amount=excluded.amount, cause=excluded.cause, assumed=excluded.assumed, implausible=excluded.implausible, "
     "reported=excluded.reported, lines=excluded.lines"

@@ -20,6 +20,7 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -39,6 +40,8 @@ ROOM = {"fillfactor": 50}
 # SQLite makes only INTEGER PRIMARY KEY the row id; both spellings hold 64 bits.
 Id = BigInteger().with_variant(Integer, "sqlite")
 
+IS_MEMBER = text("pool_id IS NOT NULL")
+
 account = Table(
     "account",
     metadata,
@@ -51,6 +54,7 @@ account = Table(
     Column("valid_from", BigInteger),
     Column("valid_until", BigInteger),
     Column("limits", Text, nullable=False, server_default="{}"),  # JSON, see aaa.engine.terms.Limits
+    Column("pool_id", BigInteger, ForeignKey("account.id")),  # whose money and units it spends; NULL: its own
     Column("windows", Text, nullable=False, server_default="[]"),  # JSON, see aaa.engine.model.Window
     Column("balance", BigInteger, nullable=False, server_default="0"),
     Column("accrued", BigInteger, nullable=False, server_default="0"),
@@ -59,6 +63,7 @@ account = Table(
     Column("entry_no", BigInteger, nullable=False, server_default="0"),
     Column("version", BigInteger, nullable=False, server_default="0"),
     Column("created_at", BigInteger, nullable=False),
+    Index("ix_account_pool_id", "pool_id", sqlite_where=IS_MEMBER, postgresql_where=IS_MEMBER),
     sqlite_autoincrement=False,
     postgresql_with=ROOM,
 )
@@ -170,6 +175,7 @@ cdr = Table(
     Column("reported", BigInteger),  # the total of the End as the client said it (S19)
     Column("head", Text, nullable=False),  # JSON as session.head
     Column("lines", Text, nullable=False),  # JSON: the settled lines with their anchors and plans
+    Column("pool_id", BigInteger),  # the account that paid; NULL: its own
 )
 
 # Export of CDRs: a file is announced with the revisions it holds before it is written, so that a crash in

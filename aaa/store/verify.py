@@ -3,7 +3,7 @@ Prove conservation from the rows themselves (law L6, SEMANTICS S13), online and 
 
 For every account: the balance is the sum of its entries; entry numbers have no gap and each
 `balance_after` continues the one before; `reserved`, `accrued` and `live_sessions` are those of its live
-sessions; bucket units held are those its live sessions hold, and those
+sessions, and for a pool those of its members' too; bucket units held are those that live sessions hold, and those
 that are gone are those that settlements took; every CDR's amount is what the ledger
 charged for its session.  A range is read in one snapshot, so a running server cannot look inconsistent.
 """
@@ -72,34 +72,39 @@ def verify_range(connection: Connection, after_id: int, limit: int) -> Verified:
     entries = _by_account(connection, _entries(low, high))
     broken = _by_account(connection, _broken_chains(low, high))
     live = _by_account(connection, _live_sessions(low, high))
+    shared = {row.pool_id: row for row in connection.execute(_members(low, high))}
     cdrs = _by_account(connection, _cdrs_without_entries(low, high))
+    paid = _by_account(connection, _cdrs_without_entries_of_pools(low, high))
     units = _wrong_buckets(connection, low, high)
     verified = Verified(high if len(accounts) == limit else None, accounts=len(accounts))
     for row in accounts:
-        found = list(_check(row, entries.get(row.id), live.get(row.id)))
+        members = shared.get(row.id)
+        found = list(_check(row, entries.get(row.id), live.get(row.id), members))
         found += [Mismatch(row.name, "entry_chain", 0, broken[row.id].count)] if row.id in broken else []
-        found += [Mismatch(row.name, "cdr_entries", 0, cdrs[row.id].count)] if row.id in cdrs else []
+        wrong_cdrs = sum(each[row.id].count for each in (cdrs, paid) if row.id in each)
+        found += [Mismatch(row.name, "cdr_entries", 0, wrong_cdrs)] if wrong_cdrs else []
         found += [Mismatch(row.name, *wrong) for wrong in units.get(row.id, ())]
         sums = verified.sums.setdefault(row.currency, Sums())
         sums.accounts += 1
         sums.entries_micro += int(entries[row.id].amount) if row.id in entries else 0
         sums.balances_micro += row.balance
-        sums.reserved_micro += row.reserved
+        sums.reserved_micro += row.reserved - (int(members.reserved) if members else 0)
         sums.sessions_reserved_micro += int(live[row.id].reserved) if row.id in live else 0
         sums.mismatches += len(found)
         verified.mismatches += found[: MISMATCHES_MAX - len(verified.mismatches)]
     return verified
 
 
-def _check(row: Any, entries: Any, live: Any) -> list[Mismatch]:
-    """The laws that compare the account row with sums."""
+def _check(row: Any, entries: Any, live: Any, members: Any) -> list[Mismatch]:
+    """The laws that compare the account row with sums: of its own sessions, and of the rows of its members."""
+    held = [each for each in (live, members) if each]
     pairs = {
         "balance": (int(entries.amount) if entries else 0, row.balance),
         "entry_no": (entries.count if entries else 0, row.entry_no),
         "entry_no_last": (entries.last if entries else 0, row.entry_no),
-        "reserved": (int(live.reserved) if live else 0, row.reserved),
-        "accrued": (int(live.accrued) if live else 0, row.accrued),
-        "live_sessions": (live.count if live else 0, row.live_sessions),
+        "reserved": (sum(int(each.reserved) for each in held), row.reserved),
+        "accrued": (sum(int(each.accrued) for each in held), row.accrued),
+        "live_sessions": (sum(int(each.sessions) for each in held), row.live_sessions),
     }
     return [Mismatch(row.name, check, *pair) for check, pair in pairs.items() if pair[0] != pair[1]]
 
@@ -135,7 +140,7 @@ def _live_sessions(low: int, high: int) -> Any:
     table = db.session
     columns = (
         table.c.account_id,
-        func.count().label("count"),
+        func.count().label("sessions"),
         func.sum(table.c.reserved).label("reserved"),
         func.sum(table.c.accrued).label("accrued"),
     )
@@ -143,22 +148,47 @@ def _live_sessions(low: int, high: int) -> Any:
     return select(*columns).where(is_live).group_by(table.c.account_id)
 
 
+def _members(low: int, high: int) -> Any:
+    """What the members of each pool hold, by their own rows."""
+    table = db.account
+    columns = (
+        table.c.pool_id,
+        func.sum(table.c.live_sessions).label("sessions"),
+        func.sum(table.c.reserved).label("reserved"),
+        func.sum(table.c.accrued).label("accrued"),
+    )
+    return select(*columns).where(table.c.pool_id.between(low, high)).group_by(table.c.pool_id)
+
+
 def _cdrs_without_entries(low: int, high: int) -> Any:
-    """CDRs whose amount is not what the ledger charged for their session."""
+    """CDRs whose amount is not what the ledger charged for their session, to the account itself."""
+    cdr, is_asked = db.cdr, db.ledger_entry.c.account_id.between(low, high)
+    return _uncharged(low, high, is_asked, cdr.c.account_id, cdr.c.pool_id.is_(None))
+
+
+def _cdrs_without_entries_of_pools(low: int, high: int) -> Any:
+    """The same for those that a pool paid, wherever in the ledger that is."""
+    cdr = db.cdr
+    is_paid = cdr.c.pool_id.is_not(None)
+    pools = select(cdr.c.pool_id).where(cdr.c.account_id.between(low, high), is_paid).distinct()
+    return _uncharged(low, high, db.ledger_entry.c.account_id.in_(pools), cdr.c.pool_id, is_paid)
+
+
+def _uncharged(low: int, high: int, is_asked: Any, payer: Any, is_so: Any) -> Any:
     entry, cdr = db.ledger_entry, db.cdr
     charged = (
         select(
             entry.c.account_id, cast(entry.c.ref, BigInteger).label("cdr_id"), func.sum(entry.c.amount).label("amount")
         )
-        .where(entry.c.account_id.between(low, high), entry.c.cause.in_(SESSION_CAUSES))
+        .where(is_asked, entry.c.cause.in_(SESSION_CAUSES))
         .group_by(entry.c.account_id, entry.c.ref)
         .subquery()
     )
-    same = (charged.c.account_id == cdr.c.account_id) & (charged.c.cdr_id == cdr.c.id)
+    same = (charged.c.account_id == payer) & (charged.c.cdr_id == cdr.c.id)
     return (
         select(cdr.c.account_id, func.count().label("count"))
         .select_from(cdr.outerjoin(charged, same))
-        .where(cdr.c.account_id.between(low, high), cdr.c.amount + func.coalesce(charged.c.amount, 0) != 0)
+        .where(cdr.c.account_id.between(low, high), is_so, cdr.c.amount + func.coalesce(charged.c.amount, 0) != 0)
         .group_by(cdr.c.account_id)
     )
 
@@ -169,7 +199,7 @@ def _wrong_buckets(connection: Connection, low: int, high: int) -> dict[int, lis
     buckets: list[Any] = list(connection.execute(select(table).where(table.c.account_id.between(low, high))))
     if not buckets:
         return {}
-    held = _held_units(connection, low, high, {row.account_id for row in buckets})
+    held = _held_units(connection, low, high)
     entry = db.unit_entry
     is_here = entry.c.bucket_id.in_(select(table.c.id).where(table.c.account_id.between(low, high)))
     sums = select(entry.c.bucket_id, func.sum(entry.c.units)).where(is_here).group_by(entry.c.bucket_id)
@@ -184,15 +214,17 @@ def _wrong_buckets(connection: Connection, low: int, high: int) -> dict[int, lis
     return wrong
 
 
-def _held_units(connection: Connection, low: int, high: int, owners: set[int]) -> dict[str, int]:
-    """Units of each bucket in the funding plans of live sessions that are not settled yet."""
-    is_live = db.session.c.account_id.between(low, high) & db.session.c.state.in_(LIVE_STATES)
+def _held_units(connection: Connection, low: int, high: int) -> dict[str, int]:
+    """Units of each bucket in the funding plans of live sessions that are not settled yet, members' included."""
+    session, account, bucket = db.session, db.account, db.bucket
+    owners = select(bucket.c.account_id).where(bucket.c.account_id.between(low, high))
+    members = select(account.c.id).where(account.c.pool_id.in_(owners))
+    is_theirs = session.c.account_id.in_(owners) | session.c.account_id.in_(members)
     held: dict[str, int] = defaultdict(int)
-    for account_id, body in connection.execute(select(db.session.c.account_id, db.session.c.body).where(is_live)):
-        if account_id in owners:
-            for line in json.loads(body)[0]:
-                for source, units in line[_PARTS_OF_LINE]:
-                    held[source] += units
-                for source, units in line[_SETTLED_OF_LINE] if len(line) > _SETTLED_OF_LINE else ():
-                    held[source] -= units
+    for (body,) in connection.execute(select(session.c.body).where(is_theirs, session.c.state.in_(LIVE_STATES))):
+        for line in json.loads(body)[0]:
+            for source, units in line[_PARTS_OF_LINE]:
+                held[source] += units
+            for source, units in line[_SETTLED_OF_LINE] if len(line) > _SETTLED_OF_LINE else ():
+                held[source] -= units
     return held

@@ -141,22 +141,29 @@ def test_messages_are_counted_and_timed(server, probe):
     connection.close()
 
 
-def test_a_topup_has_the_client_of_an_empty_account_ask_again(server):
-    server.apply(APPLY.replace("alice", "poor").replace("4930123456", "4930000001").replace("1.00", "0.00"))
+@pytest.mark.parametrize("payer", ["poor", "purse"])
+def test_a_topup_has_the_client_of_an_empty_account_ask_again(server, payer):
+    """Its own, or the pool it spends from."""
+    poor = APPLY.replace("alice", "poor").replace("4930123456", "4930000001").replace("1.00", "0.00")
+    if payer == "purse":
+        poor = poor.replace('opening_balance = "0.00"', 'pool = "purse"')
+        poor += '[[account]]\nid = "purse"\ncurrency = "EUR"\ntariff = "retail"\n'
+    server.apply(poor)
     connection = Connection(("127.0.0.1", server.ports["diameter"]), "pgw.example.net", "example.net")
     call = Call("pgw.example.net;1;1", "example.org", "32260@3gpp.org", "4930000001", "442071234567", 100)
     answer = credit_control(connection, call, 1, 0, None, 60)
     service = avps_of(first(answer, MSCC))
     assert (number_of(answer, RESULT_CODE), first(service, GRANTED)) == (2001, None)
     assert b"http://topup.example.org/" in first(service, FINAL_UNIT)
-    server.api("POST", "/v1/accounts/poor/topups", {"amount": "1.00", "idempotency_key": "k1"})
+    server.api("POST", f"/v1/accounts/{payer}/topups", {"amount": "1.00", "idempotency_key": "k1"})
     asked = connection._read()
     assert (asked[4] & 0x80, int.from_bytes(asked[5:8], "big")) == (0x80, 258)
     assert first(avps_of(asked[20:]), SESSION_ID) == b"pgw.example.net;1;1"
     answer = credit_control(connection, call, 2, 1, None, 60)
     assert number_of(avps_of(first(avps_of(first(answer, MSCC)), GRANTED)), CC_TIME) == 60
     credit_control(connection, call, 3, 2, 60, None)
-    assert server.balance("poor")[0] == "0.400000"
+    assert server.balance(payer)[0] == "0.400000"
+    assert server.mismatches() == 0
     connection.close()
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.mutation.runner import ROOT, Mutation, ended, run
 
-RUNS = (("1", "1"), ("3", "2"), ("1", "3"), ("3", "4"), ("1", "5", "--outages"), ("3", "6", "--outages"))  # nodes, seed
+RUNS = (("1", "1"), ("3", "2"), ("1", "3"), ("3", "4"), ("1", "8", "--outages"), ("3", "6", "--outages"))  # nodes, seed
 SESSIONS = 1500
 TIMEOUT_S = 60  # a run without a bug takes a few seconds
 
@@ -142,6 +142,61 @@ BUGS = [
         "aaa/engine/event.py",
         "after = counted(result.account, now)",
         "after = result.account",
+    ),
+    # pools
+    Mutation(
+        "pool: a member's usage is not parted",
+        "aaa/engine/pool.py",
+        "own.accrued_micro + after.accrued_micro - pool.accrued_micro",
+        "own.accrued_micro",
+    ),
+    Mutation(
+        "pool: what a member holds is not held in its pool",
+        "aaa/engine/pool.py",
+        "        after.accrued_micro,\n        after.reserved_micro,\n",
+        "        after.accrued_micro,\n        pool.reserved_micro,\n",
+    ),
+    Mutation(
+        "pool: a limit is lowered by what others hold",
+        "aaa/engine/pool.py",
+        "else limit + by",
+        "else limit - by",
+    ),
+    Mutation(
+        "pool: limits are compared with the sums of all",
+        "aaa/engine/pool.py",
+        "else limit + by",
+        "else limit",
+    ),
+    Mutation(
+        "pool: entries stand under the member",
+        "aaa/engine/pool.py",
+        "Entry(payer_id, one",
+        "Entry(own.profile.id, one",
+    ),
+    Mutation(
+        "pool: a member's windows are lost",
+        "aaa/engine/pool.py",
+        "        own.buckets,\n        after.windows,\n",
+        "        own.buckets,\n        own.windows,\n",
+    ),
+    Mutation(
+        "pool: a decision sees only what the member itself holds",
+        "aaa/engine/pool.py",
+        "        pool.accrued_micro,\n        pool.reserved_micro,\n",
+        "        pool.accrued_micro,\n        own.reserved_micro,\n",
+    ),
+    Mutation(
+        "pool: the pool's row is not written",
+        "aaa/node/desk.py",
+        "        self._move(self.batch[number], payer)\n",
+        "        pool.account = payer\n",
+    ),
+    Mutation(
+        "pool: members are decided on without a lock",
+        "aaa/node/node.py",
+        "            self.desk.defer = self.lane.take_member\n",
+        "            pass\n",
     ),
     # several nodes
     Mutation(

@@ -17,9 +17,9 @@ SUMS = (
     "SELECT a.id, a.balance, a.reserved, a.accrued, a.live_sessions, a.entry_no,"
     " (SELECT coalesce(sum(amount), 0) FROM ledger_entry e WHERE e.account_id = a.id),"
     " (SELECT count(*) FROM ledger_entry e WHERE e.account_id = a.id),"
-    " (SELECT coalesce(sum(reserved), 0) FROM session s WHERE s.account_id = a.id AND s.state < 2),"
-    " (SELECT coalesce(sum(accrued), 0) FROM session s WHERE s.account_id = a.id AND s.state < 2),"
-    " (SELECT count(*) FROM session s WHERE s.account_id = a.id AND s.state < 2) FROM account a"
+    " coalesce(sum(s.reserved), 0), coalesce(sum(s.accrued), 0), count(s.id), a.pool_id FROM account a"
+    " LEFT JOIN account m ON a.id IN (m.id, m.pool_id) LEFT JOIN session s ON s.account_id = m.id AND s.state < 2"
+    " GROUP BY a.id"
 )
 
 
@@ -59,14 +59,16 @@ class Laws:
 
     def sums(self, overspent_micro: int) -> None:
         """
-        L6: every account is the sum of its entries and its live sessions; L1: what went below zero was counted.
+        L6: every account is the sum of its entries and its live sessions, a pool of its members' too.
+
+        L1: what went below zero was counted.
 
         Args:
             overspent_micro: All that was counted since the beginning.
         """
         gone_below = 0
         for row in self._reader.execute(SUMS).fetchall():
-            number, balance, reserved, accrued, live, entry_no, entries, count, held, used, sessions = row
+            number, balance, reserved, accrued, live, entry_no, entries, count, held, used, sessions, pool = row
             if (balance, reserved, accrued, live, entry_no) != (entries, held, used, sessions, count):
                 raise LawBroken(
                     f"L6: account {number}: balance, reserved, accrued, live, entries are "
@@ -74,6 +76,8 @@ class Laws:
                 )
             if min(held, used) < 0:
                 raise LawBroken(f"L6: account {number} holds {held}, accrued {used}")
+            if pool is not None:
+                continue  # it holds, and its pool pays
             below = max(0, reserved - balance)
             gone_below += max(0, below - self._below.get(number, 0))
             self._below[number] = below

@@ -15,12 +15,15 @@ from typing import NamedTuple
 
 from aaa.engine.terms import SECOND_US
 from tests.sim.errors import LawBroken
+from tests.sim.pools import LIMITS as POOLED
+from tests.sim.pools import POOLS
 
 LENGTH_US = {"hour": 3600 * SECOND_US, "day": 86_400 * SECOND_US}
 LIMITS: dict[int, dict[str, int]] = {
     10: {"spend_per_hour_micro": 2_000_000},
     11: {"spend_per_hour_micro": 3_000_000, "spend_per_day_micro": 9_000_000},
     12: {"calls_per_second": 1},
+    **POOLED,
 }
 STEP_BACK_US = 2 * SECOND_US  # the furthest the clock is ever set back
 VAIN_MAX = 10  # refusals whose holds were given back in the same moment
@@ -76,6 +79,8 @@ class LimitLaws:
                     self._window(number, kind, length_us, most, now)
             if "calls_per_second" in limits and number not in self._exempt:
                 self._rate(number, limits["calls_per_second"], now)
+            if "max_sessions" in limits and number not in self._exempt:
+                self._sessions(number, limits["max_sessions"])
 
     def _window(self, number: int, kind: str, length_us: int, most: int, now: int) -> None:
         """What the row says was spent is what was posted; with what running sessions hold it is within the limit."""
@@ -104,8 +109,12 @@ class LimitLaws:
     def _entries(self, number: int, start_us: int) -> Iterator[_Entry]:
         """The entries of sessions that count in a window: all behind the first one that was posted inside it."""
         sql = "SELECT entry_no, amount, cause, ref, at FROM ledger_entry WHERE account_id=? ORDER BY entry_no DESC"
+        if number in POOLS:  # the entries of its sessions stand under its pool
+            sql = sql.replace(
+                "ORDER", f"AND CAST(ref AS INTEGER) IN (SELECT id FROM cdr WHERE account_id={number}) ORDER"
+            )
         found = []
-        for row in self._reader.execute(sql, (number,)):
+        for row in self._reader.execute(sql, (POOLS.get(number, number),)):
             entry = _Entry(*row)
             if entry.at < start_us - REPLAYED_US:
                 break
@@ -120,12 +129,13 @@ class LimitLaws:
     def _was_charged(self, number: int, entry: _Entry, first: int) -> bool:
         """Whether what is given back had been charged in the same window."""
         sql = "SELECT 1 FROM ledger_entry WHERE account_id=? AND ref=? AND amount<0 AND entry_no BETWEEN ? AND ?"
-        return self._reader.execute(sql, (number, entry.ref, first, entry.number)).fetchone() is not None
+        payer = POOLS.get(number, number)
+        return self._reader.execute(sql, (payer, entry.ref, first, entry.number)).fetchone() is not None
 
     def _is_late(self, number: int, entry: _Entry) -> bool:
         """Whether a charge came when its session had been settled before, and its hold was gone (S8)."""
         sql = "SELECT 1 FROM ledger_entry WHERE account_id=? AND ref=? AND entry_no<?"
-        before = self._reader.execute(sql, (number, entry.ref, entry.number)).fetchone()
+        before = self._reader.execute(sql, (POOLS.get(number, number), entry.ref, entry.number)).fetchone()
         return entry.cause == "correction" or before is not None
 
     def _reopened(self, number: int) -> int:
@@ -135,6 +145,13 @@ class LimitLaws:
             "WHERE s.account_id=? AND s.state < 2"
         )
         return int(self._reader.execute(sql, (number,)).fetchone()[0])
+
+    def _sessions(self, number: int, most: int) -> None:
+        """No more run at once than may, those left out that were settled by their deadline and heard of again."""
+        sql = "SELECT count(*) FROM session WHERE account_id=? AND state < 2 AND id NOT IN (SELECT id FROM cdr)"
+        live = self._reader.execute(sql, (number,)).fetchone()[0]
+        if live > most:
+            raise LawBroken(f"limits: account {number} has {live} sessions, {most} were allowed")
 
     def _rate(self, number: int, most: int, now: int) -> None:
         """No second began more sessions and debits than it may."""

@@ -144,6 +144,7 @@ class RacingStore:
             outcome = Failed("simulated: refused", is_conflict=locked)
         else:
             losers = {number for number, stage in batch.items() if number != NOBODY and self._lost(number, stage)}
+            losers = set(batch) if locked and losers else losers
             self.database.rows._write({n: stage for n, stage in batch.items() if n not in losers}, now)
             outcome = Committed(frozenset(losers))
         if locked:

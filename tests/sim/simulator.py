@@ -37,6 +37,7 @@ from tests.sim.limits import LIMITS, STEP_BACK_US
 from tests.sim.nodes import Nodes
 from tests.sim.outages import CAPS_S, Outages
 from tests.sim.peers import Message, PeerSession
+from tests.sim.pools import PAYERS, share
 from tests.support.stores import Clock, prepared
 from tests.support.tariffs import flat
 
@@ -102,6 +103,7 @@ class Simulator:
         url = prepared(directory, names, TARIFF)
         store = SqliteStore(url)
         store.provision(limit_accounts)
+        store.provision(share)
         tariff = TariffBook(store).in_force("t", self.clock.now)
         store.close()
         assert tariff is not None
@@ -288,7 +290,7 @@ class Simulator:
             command, account = rng.choice(self._top_ups[-200:])
         else:
             command = Adjust(rng.choice([5_000_000, 60_000_000, -300_000]), "topup", f"k{len(self._top_ups)}")
-            account = rng.randrange(1, ACCOUNTS + 1)
+            account = rng.choice(PAYERS)
             self._top_ups.append((command, account))
         rng.choice(self.nodes.nodes).submit(command, account, self._moved)
         self.nodes.flush()

@@ -123,10 +123,10 @@ class World:
         answer = self.do(Begin(key, Identity("begin"), policy, (line,), "sbc", subscriber=account), account)
         return str(answer.session_id)
 
-    def end(self, key: str = "call-1", seconds: int = 30) -> Answer:
+    def end(self, key: str = "call-1", seconds: int = 30, account: str = "alice") -> Answer:
         self.now_us += seconds * 1_000_000
         line = LineRequest(ChargeKey(), usage=Total(seconds), wants_quota=False)
-        return self.do(End(key, Identity("end"), (line,), "sbc", event_us=self.now_us))
+        return self.do(End(key, Identity("end"), (line,), "sbc", event_us=self.now_us), account)
 
 
 def make_config(directory: Path, more: str = "") -> Config:

@@ -9,6 +9,7 @@ from aaa.engine.changes import Entry, Notice, UnitEntry
 from aaa.engine.commands import Begin, Command, Delta, End, Event, Expire, Identity, Kill, LineRequest, Total, Update
 from aaa.engine.decide import decide
 from aaa.engine.model import Account, Profile, Session
+from aaa.engine.pool import joined, parted
 from aaa.engine.terms import LIVE, SECOND_US, ChargeKey, Limits, Policy
 from aaa.value import replace
 from rating import parse_money
@@ -30,6 +31,7 @@ class World:
         self.book = Book()
         self.book.activate("t", tariff or flat("0.10"))
         self.accounts: dict[str, Account] = {}
+        self.pools: dict[str, str] = {}  # of members
         self.sessions: dict[int, Session] = {}
         self.names: dict[str, int] = {}
         self.entries: list[Entry] = []
@@ -64,6 +66,15 @@ class World:
         self.accounts[name] = account
         return account
 
+    def add_member(self, name: str, pool: str, **limits: object) -> Account:
+        """An account that spends from a pool."""
+        status = str(limits.pop("status", "active"))
+        number, pool_id = len(self.accounts) + 1, self.accounts[pool].profile.id
+        profile = Profile(number, name, "EUR", "t", status, limits=Limits(**limits), pool_id=pool_id)  # type: ignore[arg-type]
+        self.accounts[name] = Account(profile)
+        self.pools[name] = pool
+        return self.accounts[name]
+
     def run(self, command: Command, account: str | None = None) -> Answer:
         """Decide a command, apply it, check the laws."""
         names = [getattr(command, "key", ""), *getattr(command, "aliases", ())]
@@ -72,11 +83,17 @@ class World:
         session = next((self.sessions[self.names[name]] for name in names if name in self.names), None)
         payer = self.owner(session) if session is not None else account
         accounts = (self.accounts[payer],) if payer is not None else ()
+        pool = self.accounts[self.pools[payer]] if payer in self.pools else None
+        if pool is not None:
+            accounts = (joined(accounts[0], pool),)
         if isinstance(command, Begin) and session is None:
             started = [self.early.pop(name) for name in names if name in self.early]
             command = replace(command, early_start_us=started[0]) if started else command
         before = accounts[0].available_micro if accounts else None
         changes, answer = decide(accounts, session, command, self.book, self.now, self._next)
+        if pool is not None and payer is not None and changes.accounts:
+            own, payers, entries = parted(self.accounts[payer], pool, changes.accounts[0], changes.entries)
+            changes = replace(changes, accounts=(own, payers), entries=entries)
         for changed in changes.accounts:
             self.accounts[changed.profile.name] = changed
         if changes.session is not None:
@@ -93,7 +110,7 @@ class World:
         self.units.extend(changes.units)
         self.notices.extend(changes.notices)
         self.check()
-        after = accounts and self.accounts[accounts[0].profile.name].available_micro
+        after = accounts and self.accounts[self.pools.get(payer or "", payer or "")].available_micro
         if isinstance(answer, Grant) and before is not None and after is not None and not changes.entries:
             spent = [notice for notice in changes.notices if notice.kind == "overspend"]
             assert after >= min(before, 0) or spent, "a grant took available below zero"
@@ -102,7 +119,8 @@ class World:
     def check(self) -> None:
         """L6: every sum is what it claims to be."""
         for account in self.accounts.values():
-            mine = [s for s in self.sessions.values() if s.head.account_id == account.profile.id]
+            theirs = {a.profile.id for a in self.accounts.values() if a.profile.pool_id == account.profile.id}
+            mine = [s for s in self.sessions.values() if s.head.account_id in {account.profile.id, *theirs}]
             live = [s for s in mine if s.state in LIVE]
             entries = [e for e in self.entries if e.account_id == account.profile.id]
             assert account.balance_micro == sum(entry.amount_micro for entry in entries)
@@ -110,7 +128,8 @@ class World:
             assert account.reserved_micro == sum(s.reserved_micro for s in live)
             assert account.accrued_micro == sum(s.accrued_micro for s in live)
             assert account.live_sessions == len(live)
-            assert all(line.reserved_micro >= line.accrued_micro for s in live for line in s.lines)
+            for line in (line for s in live for line in s.lines if not line.parts):  # units may come after an overrun
+                assert line.reserved_micro >= line.accrued_micro
             for bucket in account.buckets:
                 taken = [entry.units for entry in self.units if entry.bucket_id == bucket.id]
                 assert bucket.amount == self.initial[bucket.id] + sum(taken)

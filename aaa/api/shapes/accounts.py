@@ -46,9 +46,14 @@ class Window(BaseModel):
 
 
 class Balance(BaseModel):
-    """The figures of SEMANTICS S1: available = balance + credit_limit - reserved; reserved contains accrued."""
+    """
+    The figures of SEMANTICS S1: available = balance + credit_limit - reserved; reserved contains accrued.
+
+    Those of its pool, units too, where the account spends from one; sessions and windows are its own.
+    """
 
     account: str
+    pool: str | None = Field(description="the account whose money and units it spends; null: its own")
     balance: Money
     accrued: Money
     reserved: Money
@@ -60,9 +65,10 @@ class Balance(BaseModel):
 
 
 class Account(BaseModel):
-    """An account with its sums."""
+    """An account with its own sums; what is available is what its pool has left, where it spends from one."""
 
     id: str
+    pool: str | None = Field(description="the account whose money and units it spends; null: its own")
     status: str
     currency: str
     tariff: str
@@ -100,9 +106,14 @@ class Entry(BaseModel):
 
 
 class Moved(BaseModel):
-    """Money that was moved; `repeated` when the idempotency key had been used for the same movement before."""
+    """
+    Money that was moved; `repeated` when the idempotency key had been used for the same movement before.
+
+    What is moved for an account that spends from a pool moves in the pool, and the balance is the pool's.
+    """
 
     account: str
+    pool: str | None
     amount: Money
     idempotency_key: str
     repeated: bool

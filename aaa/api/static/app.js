@@ -230,7 +230,8 @@ async function showAccount(name) {
   $("account-name").textContent = name;
   const windows = balance.windows.map((window) => tile(
     amount(window.spent) + " of " + amount(window.limit), "spent this " + window.kind));
-  $("account-limits").textContent = limits(account.limits);
+  const pool = account.pool ? "Spends the balance of " + account.pool + ". " : "";
+  $("account-limits").textContent = pool + limits(account.limits);
   $("account-tiles").replaceChildren(
     tile(amount(balance.balance), "balance"), tile(amount(balance.reserved), "reserved"),
     tile(amount(balance.available), "available"), tile(balance.live_sessions, "sessions"),

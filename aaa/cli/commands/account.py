@@ -12,10 +12,12 @@ from aaa.cli.output import columns, show_one, show_rows
 
 command = click.Group("account", help="Accounts: create, show, list, change.")
 
-COLUMNS = columns("id", "status", "currency", "tariff", "balance", "reserved", "available", "live_sessions=calls")
+COLUMNS = columns(
+    "id", "status", "currency", "tariff", "pool", "balance", "reserved", "available", "live_sessions=calls"
+)
 LIMITS = (
     "max-sessions", "max-call-amount", "max-call-s", "spend-per-hour", "spend-per-day", "calls-per-second",
-    "denied-classes", "allowed-classes", "valid-from", "valid-until", "valid-after-use",
+    "denied-classes", "allowed-classes", "valid-from", "valid-until", "valid-after-use", "pool",
 )  # fmt: skip
 
 
@@ -24,6 +26,7 @@ def _settings(function: Any) -> Any:
     for option in reversed(
         (
             click.option("--tariff", metavar="NAME"),
+            click.option("--pool", metavar="ACCOUNT", help="Spend the money and units of this account."),
             click.option("--credit-limit", metavar="AMOUNT", help='How far below 0, or "unlimited".'),
             click.option("--max-sessions", type=int),
             click.option("--max-call-amount", metavar="AMOUNT", help="Most that one call may cost."),
@@ -68,16 +71,17 @@ def show(options: Options, account: str) -> None:
 
 @verb(command, "list", repeats=True)
 @click.option("--status", type=click.Choice(["active", "suspended", "closed"]))
+@click.option("--pool", metavar="ACCOUNT", help="Only those that spend from it.")
 @click.option("--limit", type=int, help="Stop after so many.")
-def list_(options: Options, status: str | None, limit: int | None) -> None:
+def list_(options: Options, status: str | None, pool: str | None, limit: int | None) -> None:
     """List all accounts."""
-    show_rows(options.client.pages(path_of("accounts"), limit, status=status), COLUMNS, options.form)
+    show_rows(options.client.pages(path_of("accounts"), limit, status=status, pool=pool), COLUMNS, options.form)
 
 
 @verb(command)
 @click.argument("account")
 @_settings
-@click.option("--without", multiple=True, type=click.Choice(LIMITS), help="Take a limit away; repeatable.")
+@click.option("--without", multiple=True, type=click.Choice(LIMITS), help="Take a limit or the pool away; repeatable.")
 def update(options: Options, account: str, without: tuple[str, ...], **settings: Any) -> None:
     """Change what is given, leave the rest."""
     body = _body(settings) | {name.replace("-", "_"): None for name in without}

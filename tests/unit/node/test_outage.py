@@ -322,3 +322,34 @@ def test_what_the_disk_does_not_take_is_not_granted(bench: Bench, monkeypatch: p
     assert [] == bench.lines()
     assert any("No space" in str(error) for error in bench.errors)
     assert 60 == told(bench.run(call("s2"), 1))
+
+
+def test_members_of_a_pool_are_granted_what_its_money_was_when_it_was_last_known(tmp_path: Path) -> None:
+    """0.50 for two: what the first is granted without the store, the second cannot get; then it pays both."""
+    bench = Bench(tmp_path, "5.00")
+    bench.store.provision(
+        lambda db: [
+            db.exec_driver_sql("UPDATE account SET balance=500000, version=version+1 WHERE id=2"),
+            db.exec_driver_sql("UPDATE ledger_entry SET amount=500000, balance_after=500000 WHERE account_id=2"),
+            db.exec_driver_sql("DELETE FROM ledger_entry WHERE account_id IN (1, 3)"),
+            db.exec_driver_sql("UPDATE account SET pool_id=2, balance=0, entry_no=0 WHERE id IN (1, 3)"),
+        ]
+    )
+    for number in (1, 3):
+        bench.run(call(f"warm{number}"), number)
+        bench.run(stop(f"warm{number}", 0))
+    bench.down()
+    first, second = bench.run(call("a", replace(POLICY, outage_call_s=40)), 1), bench.run(call("b"), 3)
+    third = bench.run(call("c"), 3)
+    assert (40, 10, Reason.STORE_DOWN) == (told(first), told(second), reason(third))
+    for sid, used in (("a", 40), ("b", 10)):
+        bench.run(start(sid))
+        bench.run(stop(sid, used))
+    bench.up()
+
+    assert [(2, -400_000), (2, -100_000)] == bench.charges()
+    assert [(1, 0, 0, 0), (2, 0, 0, 0), (3, 0, 0, 0)] == bench.rows(
+        "SELECT id, balance, reserved, live_sessions FROM account"
+    )
+    bench.outage.close()
+    bench.store.close()

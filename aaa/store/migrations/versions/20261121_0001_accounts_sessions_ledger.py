@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("valid_from", sa.BigInteger(), nullable=True),
         sa.Column("valid_until", sa.BigInteger(), nullable=True),
         sa.Column("limits", sa.Text(), server_default="{}", nullable=False),
+        sa.Column("pool_id", sa.BigInteger(), nullable=True),
         sa.Column("windows", sa.Text(), server_default="[]", nullable=False),
         sa.Column("balance", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("accrued", sa.BigInteger(), server_default="0", nullable=False),
@@ -32,11 +33,21 @@ def upgrade() -> None:
         sa.Column("entry_no", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["pool_id"], ["account.id"], name=op.f("fk_account_pool_id_account")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account")),
         sa.UniqueConstraint("name", name=op.f("uq_account_name")),
-        sqlite_autoincrement=False,
         postgresql_with={"fillfactor": 50},
+        sqlite_autoincrement=False,
     )
+    with op.batch_alter_table("account", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_account_pool_id",
+            ["pool_id"],
+            unique=False,
+            sqlite_where=sa.text("pool_id IS NOT NULL"),
+            postgresql_where=sa.text("pool_id IS NOT NULL"),
+        )
+
     op.create_table(
         "audit",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -66,6 +77,7 @@ def upgrade() -> None:
         sa.Column("reported", sa.BigInteger(), nullable=True),
         sa.Column("head", sa.Text(), nullable=False),
         sa.Column("lines", sa.Text(), nullable=False),
+        sa.Column("pool_id", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cdr")),
     )
     with op.batch_alter_table("cdr", schema=None) as batch_op:
@@ -372,5 +384,12 @@ def downgrade() -> None:
 
     op.drop_table("cdr")
     op.drop_table("audit")
+    with op.batch_alter_table("account", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_account_pool_id",
+            sqlite_where=sa.text("pool_id IS NOT NULL"),
+            postgresql_where=sa.text("pool_id IS NOT NULL"),
+        )
+
     op.drop_table("account")
     # ### end Alembic commands ###
