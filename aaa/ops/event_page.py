@@ -14,8 +14,6 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NotRequired, get_args, get_origin, get_type_hints
 
-from msgspec.structs import replace
-
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.commands import (
     Action,
@@ -38,6 +36,7 @@ from aaa.ops.log_events import ALWAYS, EVENTS, Defined
 from aaa.ops.request_log import FIELDS, MEANINGS, UNITS, RequestLog
 from aaa.outbox.sinks import Envelope
 from aaa.store.happenings import BODIES
+from aaa.value import replace
 
 _OF_EVERY_LINE = {"ts", "level", "event"}
 _MEASURED = {"granted": "what the first service was granted, in its unit", "used": "what was reported of it"}

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from aaa.engine.answers import Answer, Denial, Grant, Outcome
-from aaa.engine.commands import Begin, Kill
+from aaa.engine.commands import Begin, Identity, Kill
 from aaa.engine.terms import Reason
 from aaa.node.desk import Request
 from aaa.node.node import ChargingNode
@@ -51,7 +51,7 @@ class OnceBroken(Counter[tuple[str, ...]]):
 
 def raising(sid: str) -> Begin:
     """A request that no decision can be made on."""
-    return replace(access(sid), policy=None)  # type: ignore[arg-type]
+    return replace(access(sid), identity=Identity("\udcff"))  # which no answer can be kept for
 
 
 def reasons(answers: list[Answer]) -> list[Reason | None]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from aaa.diameter import waiting
-from aaa.diameter.waiting import Waiting
+from aaa.diameter.waiting import REMEMBERED_MAX, SESSIONS_MAX, Waiting
 from aaa.engine.answers import Ack, Denial, Grant, LineDenial, LineGrant, Outcome
 from aaa.engine.terms import ChargeKey, Reason
 
@@ -49,15 +48,13 @@ def test_after_its_last_request_a_session_waits_for_nothing():
     assert not waits._ended
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
-    monkeypatch.setattr(waiting, "REMEMBERED_MAX", 10)
-    monkeypatch.setattr(waiting, "SESSIONS_MAX", 3)
+def test_what_is_remembered_is_bounded():
     waits = Waiting()
-    for number in range(50):
+    for number in range(REMEMBERED_MAX + 50):
         waits.begun(f"s{number}", number)
         waits.answered(f"s{number}", told((10, True)), False)
-    assert len(waits._payers) == len(waits._ended) == 10
-    for number in range(8):
-        waits.begun(f"t{number}", 99)
+    assert len(waits._payers) == len(waits._ended) == REMEMBERED_MAX
+    for number in range(SESSIONS_MAX + 5):
+        waits.begun(f"t{number}", -1)
         waits.answered(f"t{number}", told((10, True)), False)
-    assert len(waits.take(99)) == 3
+    assert len(waits.take(-1)) == SESSIONS_MAX
