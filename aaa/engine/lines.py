@@ -200,12 +200,14 @@ def refill(
         return replace(line, is_final=True), LineDenial(
             head.key, _why_nothing(account, line, policy, freed_micro, now), charged(line)
         )
-    parts = planned
+    parts, accrued = planned, line.accrued_micro
     if is_money:
         held = held_price(plan, earliest, latest, total)
     else:
         chosen = fund(plan, earliest, latest, planned, buckets, funds, total, head.destination)
         parts, held = chosen.parts, chosen.held_micro
+        if line.used and parts != line.parts:  # units may now pay for what was used beyond the grant
+            accrued = min(accrued, price(plan, earliest, line.used, parts) - line.posted_micro)
     # A hold that an unknown anchor made higher than the price now known stays, so that nothing granted loses cover.
     held = max(held, line.held_micro) if is_time and total == line.granted else held
     grown = Line(
@@ -213,7 +215,7 @@ def refill(
         line.anchor_use_us,
         line.used,
         total,
-        line.accrued_micro,
+        accrued,
         held - line.posted_micro,
         line.posted_micro,
         parts,

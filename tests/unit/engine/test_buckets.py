@@ -75,6 +75,24 @@ def test_an_account_without_money_talks_on_its_bundle() -> None:
     assert isinstance(world.access("alice", "b"), Denial)
 
 
+def test_an_overrun_that_the_bundle_covers_later_is_not_counted_in_money() -> None:
+    """One second more than granted is accrued in money, until the refill takes it from the bundle."""
+    world = World(flat("0.60"))
+    world.add_account("alice", "1.00", buckets=(minutes(1, 70),))
+    world.access("alice", "a", policy=Policy("fixed", quantum_fixed=45))
+    world.start("a")
+    world.at(46)
+    assert told(world.access("alice", "a", 46, policy=Policy("fixed", quantum_fixed=24))) == 24
+
+    account = world.accounts["alice"]
+    assert (account.accrued_micro, account.reserved_micro, account.buckets[0].reserved) == (0, 0, 70)
+
+    world.at(70)
+    world.stop("a", 70)
+    assert world.balance("alice") == micro("1.00")
+    assert amounts(world) == [0]
+
+
 def test_a_bundle_of_other_destinations_is_left_alone() -> None:
     world = World(flat("0.60"))
     world.add_account("alice", "0.10", buckets=(minutes(1, 600, scope=("49",)),))
