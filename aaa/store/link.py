@@ -35,6 +35,7 @@ CONNECT_S = 3.0
 QUEUE_MAX = 10_000
 
 Row = tuple[bytes | None, ...]
+Value = str | bytes | None
 Done = Callable[[list[Row] | Failed], None]
 
 
@@ -76,7 +77,7 @@ class Link:
         self._on_error = on_error
         self._sent_s = 0.0
         self._handle = -1
-        self._waiting: deque[tuple[_Kind, bytes, list[bytes | None], Done]] = deque()
+        self._waiting: deque[tuple[_Kind, bytes, list[bytes | None], list[int], Done]] = deque()
         self._prepared: set[str] = set()  # on this connection, beside `statements`
         self._current: Done | None = None
         self._result: list[Row] | Failed | None = None
@@ -90,8 +91,8 @@ class Link:
         self._is_closed = True
         self._drop("closed")
 
-    def run(self, name: str, values: Sequence[str | None], done: Done) -> None:
-        """Run a prepared statement with text values."""
+    def run(self, name: str, values: Sequence[Value], done: Done) -> None:
+        """Run a prepared statement; texts are sent as such, octets in the binary format."""
         self._ask(_Kind.RUN, name, values, done)
 
     def has(self, name: str) -> bool:
@@ -108,11 +109,11 @@ class Link:
         self._prepared.add(name)
         self._ask(_Kind.PREPARE, name, [sql], answered)
 
-    def execute(self, sql: str, values: Sequence[str | None], done: Done) -> None:
+    def execute(self, sql: str, values: Sequence[Value], done: Done) -> None:
         """Run a statement that is not prepared."""
         self._ask(_Kind.EXECUTE, sql, values, done)
 
-    def _ask(self, kind: _Kind, text: str, values: Sequence[str | None], done: Done) -> None:
+    def _ask(self, kind: _Kind, text: str, values: Sequence[Value], done: Done) -> None:
         if self._connection is None:
             done(Failed("no connection to the database"))
             return
@@ -120,8 +121,9 @@ class Link:
             done(Failed("too many queries wait"))
             return
         # Encoded before it is queued: a text that cannot be sent concerns nobody but who asked for it.
-        encoded = [None if value is None else value.encode() for value in values]
-        self._waiting.append((kind, text.encode(), encoded, done))
+        encoded = [value.encode() if isinstance(value, str) else value for value in values]
+        formats = [int(isinstance(value, bytes)) for value in values]
+        self._waiting.append((kind, text.encode(), encoded, formats, done))
         if self._current is None:
             self._send()
 
@@ -130,14 +132,14 @@ class Link:
     def _send(self) -> None:
         if not self._waiting or self._connection is None:
             return
-        kind, text, values, done = self._waiting.popleft()
+        kind, text, values, formats, done = self._waiting.popleft()
         self._current, self._result = done, None
         self._sent_s = self._reactor.seconds()
         try:
             if kind is _Kind.RUN:
-                self._connection.send_query_prepared(text, values)
+                self._connection.send_query_prepared(text, values, formats)
             elif kind is _Kind.EXECUTE:
-                self._connection.send_query_params(text, values)
+                self._connection.send_query_params(text, values, param_formats=formats)
             else:
                 self._connection.send_prepare(text, values[0] or b"")
             while self._connection.flush():

@@ -28,20 +28,20 @@ CDR_FIELDS = (
 # The parts of a batch by letter, in this order: rows of columns of these types, read as these names.  A statement has
 # the parts that its batch needs, because each costs the server about 10 us even when it is empty.
 PARTS = {
-    "m": ("bigint bigint bigint int bigint bigint bigint", "b, c, r, l, e, i, v"),  # accounts that move
+    "m": ("bigint bigint bigint bigint bigint bigint bigint", "b, c, r, l, e, i, v"),  # accounts that move
     "w": ("text", "w"),  # their windows; '' leaves them
     "k": ("bigint bigint", "i, v"),  # accounts that must not have moved
     "n": ("bigint text", "account, name"),  # names under which nothing may be stored
     "i": (
-        "bigint bigint text text smallint bigint bigint bigint text text",
+        "bigint bigint text text bigint bigint bigint bigint text text",
         "id, account, key, origin, state, deadline, accrued, reserved, head, body",
     ),
     "u": (
-        "smallint bigint bigint bigint text bigint bigint",
+        "bigint bigint bigint bigint text bigint bigint",
         "state, deadline, accrued, reserved, body, id, account",
     ),
     "c": (
-        "bigint bigint text text int bigint bigint bigint bigint text text smallint smallint bigint text text bigint",
+        "bigint bigint text text bigint bigint bigint bigint bigint text text bigint bigint bigint text text bigint",
         CDR_FIELDS.replace("account_id", "account"),
     ),
     "l": ("bigint bigint bigint bigint text text bigint", "account, n, m, b, c, r, t"),
@@ -49,9 +49,9 @@ PARTS = {
     "o": ("bigint text text bigint text", "account, c, k, t, b"),  # events for the outbox
     "p": ("bigint text text text bigint", "account, k, d, r, t"),  # movements of money
     "b": ("bigint bigint bigint bigint", "account, m, r, id"),  # buckets
-    "t": ("bigint bigint bigint int bigint bigint", "account, b, s, r, u, t"),  # units taken from them
+    "t": ("bigint bigint bigint bigint bigint bigint", "account, b, s, r, u, t"),  # units taken from them
     "s": ("text bigint bigint", "k, s, d"),  # early starts
-    "e": ("text int bigint", "i, e, t"),  # restarts of a NAS
+    "e": ("text bigint bigint", "i, e, t"),  # restarts of a NAS
     "d": ("bigint text", "d, p"),  # and the sessions that they end
 }
 RARE = "pbtsed"  # these come together or not at all, so that the statements are not too many
