@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -211,7 +212,12 @@ def _holes(order: list[int], roles: dict[int, str]) -> struct.Struct:
 
 def _slices(taken: list[Avp]) -> Callable[[bytes], Any]:
     """What takes the content of AVPs out of a message; there are two at least."""
-    return itemgetter(*(slice(one.at, one.at + len(one.payload)) for one in taken))
+    return _taking(tuple((one.at, one.at + len(one.payload)) for one in taken))
+
+
+@lru_cache(maxsize=4096)
+def _taking(places: tuple[tuple[int, int], ...]) -> Callable[[bytes], Any]:
+    return itemgetter(*(slice(*place) for place in places))
 
 
 def _proxy(one: Avp) -> tuple[bytes, int, int, bytes]:
@@ -285,6 +291,10 @@ class Patterns:
             fixed=share(pattern.fixed.format, pattern.fixed),
             expected=tuple(share(octets, octets) for octets in pattern.expected),
             holes=share(pattern.holes.format, pattern.holes),
+            named=share(pattern.named, pattern.named),
+            texts=share(pattern.texts, pattern.texts),
+            units=share(pattern.units, pattern.units),
+            digest_head=share(pattern.digest_head, pattern.digest_head),
         )
 
 
