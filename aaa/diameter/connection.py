@@ -99,6 +99,7 @@ class Connection(protocol.Protocol):
         self._happened(now)
 
     def connectionLost(self, reason: Any = None) -> None:
+        self._server.service.take()  # what it brought before it went counts
         self.machine.lost()
         self._server.forget(self)
         self._server.service.links.forget(self)

@@ -132,3 +132,14 @@ def test_a_socket_that_is_gone_is_left_to_the_transport():
     connection.transport.socket.is_gone = True
     ask(connection, reactor, range(2))
     assert numbers(connection.transport.value()) == [0, 8]
+
+
+def test_what_a_connection_brought_before_it_went_is_decided():
+    connection, _ = opened()
+    service = connection._server.service
+    connection.dataReceived(ccr(1, 1, 0) + ccr(2, 1, 0))
+    assert not service.node.waiting  # it is read with what others bring in this turn
+    connection.connectionLost()
+    asked = [taken for taken, _ in service.node.waiting]
+    assert len(asked) == 2
+    assert not service.links.abort(asked[0].key)  # and nobody is asked about it who is gone
