@@ -77,3 +77,12 @@ def test_what_comes_one_at_a_time_never_waits(shared: Bench) -> None:
         shared.clock.now += 1_000_000 // BUSY_PER_S * 2
 
     assert [] == resting
+
+
+def test_nothing_rests_behind_a_batch_that_was_large(shared: Bench) -> None:
+    node, resting = busy(shared)
+    resting.pop()()
+    shared.clock.now += 1_000
+    shared.run(node, *[(access(f"l{number}"), 1) for number in range(WORTH_A_BATCH)])
+
+    assert [] == resting
