@@ -57,7 +57,7 @@ def again(seen: Seen, session_id: int, lines: tuple[Line, ...]) -> Grant | Ack:
 
 def _line_row(line: LineGrant | LineDenial, first: ChargeKey | None) -> tuple[Any, ...]:
     key = line.key
-    named = None if is_same(key, first) else (key.service, key.rating_group, key.service_ids, key.unit, key.direction)
+    named = None if is_same(key, first) else key_row(key)
     if isinstance(line, LineDenial):
         return named, line.reason, line.cost_micro
     row = (named, line.told, line.total, line.validity_s, int(line.is_final), int(line.is_free), line.cost_micro)
@@ -76,6 +76,11 @@ def _line(row: Sequence[Any], first: ChargeKey | None) -> LineGrant | LineDenial
         return LineDenial(key, Reason(told), *rest)
     total, validity_s, is_final, is_free, *more = rest
     return LineGrant(key, told, total, validity_s, bool(is_final), bool(is_free), *more)
+
+
+def key_row(key: ChargeKey) -> tuple[Any, ...]:
+    """A key as a JSON array."""
+    return key.service, key.rating_group, key.service_ids, key.unit, key.direction
 
 
 def key_of(row: Sequence[Any]) -> ChargeKey:

@@ -244,11 +244,11 @@ class ChargingNode:
     def _commit(self) -> None:
         """Send what has gathered as one transaction."""
         self.loading.has_loaded = False
+        begun = self._clock()
+        self.pace.sent(self._gathered(), begun)
         batch = self.desk.take()
         restarts = self.epochs.take_replies()
         self.is_busy = True
-        begun = self._clock()
-        self.pace.sent(sum([len(stage.requests) for stage in batch.values()]), begun)
 
         def done(outcome: Committed | Failed) -> None:
             self.is_busy = False

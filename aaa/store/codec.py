@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Raw
 from msgspec.json import Decoder, Encoder
 
-from aaa.engine.memory import kept_row, key_of
+from aaa.engine.memory import kept_row, key_of, key_row
 from aaa.engine.model import Line, LineHead, Session, SessionHead
 from aaa.engine.money import AT_PAR, MONEY
 from aaa.engine.ports import Tariffs
@@ -73,9 +73,8 @@ def body_text(session: Session) -> str:
 def line_row(line: Line) -> tuple[Any, ...]:
     """One line as a JSON array."""
     head = line.head
-    key = head.key
     return (
-        (key.service, key.rating_group, key.service_ids, key.unit, key.direction),
+        key_row(head.key),
         head.destination,
         head.received,
         head.tariff_version,
