@@ -20,7 +20,7 @@ COMPILED = {
     "aaa/diameter": "cca ccr codec credit_control links parties pattern peer plan rules service turns units waiting",
     "aaa/node": "cache desk loading node tally",
     "aaa/ops": "histogram",
-    "aaa/radius": "access accounting attributes auth checks dedup identity packet request service tickets",
+    "aaa/radius": "access accounting attributes auth checks datagrams dedup identity packet request service tickets",
     "aaa/radius/profiles": "access accounting answers values",
     "aaa/store": "batch codec names postgres_rows sqlite_rows",
 }

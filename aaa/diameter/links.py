@@ -9,7 +9,7 @@ or of another relay.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 
 from aaa.diameter import codec
@@ -34,7 +34,7 @@ class Links:
         now_us: When this process began, for the identifiers of its requests.
     """
 
-    def __init__(self, identity: Identity, counters: Counter[tuple[str, ...]], now_us: int) -> None:
+    def __init__(self, identity: Identity, counters: defaultdict[tuple[str, ...], int], now_us: int) -> None:
         self._identity = identity
         self._counters = counters
         self._sessions: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client

@@ -9,7 +9,7 @@ one's id: the way there is in the store, and remembered here to save the detour.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -64,7 +64,7 @@ class DiameterService:
         self.node = node
         self.directory = directory
         self.identity = identity
-        self.counters: Counter[tuple[str, ...]] = Counter()
+        self.counters: defaultdict[tuple[str, ...], int] = defaultdict(int)
         self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(Histogram)  # by command, request type
         self.links = Links(identity, self.counters, node.now_us())
         self.traces = Traces()

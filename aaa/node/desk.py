@@ -8,7 +8,7 @@ sees the account as staged by those before it, and its answer waits in the stage
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
@@ -106,7 +106,7 @@ class Desk:
         cache: Cache,
         tariffs: Tariffs,
         numbers: Iterator[int],
-        counters: Counter[tuple[str, str]],
+        counters: defaultdict[tuple[str, str], int],
         early: dict[str, tuple[int, int]],
         stored: NameFilter | None = None,
         is_alone: bool = False,

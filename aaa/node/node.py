@@ -22,7 +22,7 @@ A request waits at most `loading.ANSWER_BUDGET_US`; then it is answered with `ST
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
@@ -71,7 +71,7 @@ class ChargingNode:
         self.store = store
         self.tariffs = tariffs
         self.cache = cache or Cache()
-        self.counters: Counter[tuple[str, str]] = Counter()
+        self.counters: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.tally = Tally()
         self.is_store_up = True
         self.store_ahead_us = 0  # how far the store's clock is ahead of ours

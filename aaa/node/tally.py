@@ -7,7 +7,7 @@ what really happened: grants and denials by service, sessions begun and ended, s
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ class Tally:
     """
 
     def __init__(self, released: Released | None = None) -> None:
-        self.counters: Counter[tuple[str, ...]] = Counter()
+        self.counters: defaultdict[tuple[str, ...], int] = defaultdict(int)
         self.refusals = Refusals()
         self.first_uses: dict[int, int] = {}
         self.transactions = {"batch": Histogram(), "locked": Histogram()}

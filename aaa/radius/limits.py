@@ -8,7 +8,7 @@ whether it can (S9).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from aaa.engine.answers import Answer, Denial, Grant, LineGrant
@@ -45,7 +45,7 @@ class Limits:
         dynauth: Sends; whoever owns its socket is told by `wake` that there is something to send.
     """
 
-    def __init__(self, dynauth: DynauthClient, counters: Counter[tuple[str, ...]]) -> None:
+    def __init__(self, dynauth: DynauthClient, counters: defaultdict[tuple[str, ...], int]) -> None:
         self.dynauth = dynauth
         self.wake = _nobody
         self.event_sockets: EventSockets | None = None

@@ -118,7 +118,7 @@ def decode(data: bytes) -> Packet:
     """
     if len(data) < HEADER_LENGTH:
         raise Malformed("length")
-    code, ident, length = _HEAD.unpack_from(data)
+    length = data[2] << 8 | data[3]
     if not HEADER_LENGTH <= length <= LENGTH_MAX or length > len(data):
         raise Malformed("length")
     if length < len(data):
@@ -150,7 +150,7 @@ def decode(data: bytes) -> Packet:
             at = end
     except IndexError:
         raise Malformed("attribute_length") from None
-    return Packet(code, ident, data[4:20], attributes, data, signature_at, repeats)
+    return Packet(data[0], data[1], data[4:20], attributes, data, signature_at, repeats)
 
 
 def _read_vendor(data: bytes, at: int, end: int, attributes: Attributes) -> bool:

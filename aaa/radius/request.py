@@ -4,7 +4,6 @@ One request on its way through the RADIUS face.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 from aaa.radius import attributes as a
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 class Request:
     """A checked packet, who sent it, and where its answer goes."""
 
-    __slots__ = ("_identities", "address", "entry", "key", "nas", "now_us", "packet", "port", "secret")
+    __slots__ = ("_identities", "address", "entry", "nas", "now_us", "packet", "port", "secret")
 
     def __init__(
         self,
@@ -29,7 +28,6 @@ class Request:
         secret: Secret,
         address: tuple[Any, ...],
         port: Port,
-        key: Hashable,
         entry: Entry,
         now_us: int,
     ) -> None:
@@ -38,8 +36,7 @@ class Request:
         self.secret = secret
         self.address = address
         self.port = port
-        self.key = key  # what its repeats are known by, and what is remembered of it
-        self.entry = entry
+        self.entry = entry  # what is remembered of it for its repeats
         self.now_us = now_us
         self._identities: list[tuple[str, str]] | None = None
 

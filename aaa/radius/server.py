@@ -22,10 +22,10 @@ from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.radius import checks, udp
 from aaa.radius.clients import Clients
+from aaa.radius.datagrams import UdpPort
 from aaa.radius.dynauth import Done, Outcome, Result
 from aaa.radius.dynauth_port import DynauthPort
 from aaa.radius.event_socket_port import EventSockets
-from aaa.radius.request import Request
 from aaa.radius.service import RadiusService
 
 DRAIN_MAX = 256
@@ -71,7 +71,9 @@ class RadiusServer:
         self.service = RadiusService(
             node, directory, clients, keys, self._call_from_thread, is_serving, on_error or _logged
         )
-        self._ports: list[udp.UdpPort] = []
+        self._ports: list[UdpPort] = []
+        self._readers: list[udp.UdpReader] = []
+        self._is_send_due = False
         self._dynauth: DynauthPort | None = None
         self._streams: list[Any] = []
         self._bind_errors: list[str] = []
@@ -113,12 +115,14 @@ class RadiusServer:
             for kind, addresses in ((checks.AUTH, auth_addresses), (checks.ACCT, acct_addresses)):
                 for address in addresses:
                     made = next(given, None) or udp.bound(address, self.settings.receive_buffer, False)
-                    self._ports.append(udp.UdpPort(len(self._ports), kind, made, self._drain))
+                    wide = udp.is_wildcard(made)
+                    self._ports.append(UdpPort(len(self._ports), kind, made, wide, self._gathering))
+                    self._readers.append(udp.UdpReader(made, self._drain))
         except OSError as error:
             self.stop()
             raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
-        for port in self._ports:
-            reactor.addReader(port)
+        for reader in self._readers:
+            reactor.addReader(reader)
         if tls_endpoints:
             self._listen(reactor, tls_endpoints)
         self._dynauth = DynauthPort(self.service.limits.dynauth, reactor, self.service.node.now_us)
@@ -127,13 +131,15 @@ class RadiusServer:
 
     def stop(self) -> None:
         """Close all sockets; what is being worked on ends without an answer."""
-        for port in self._ports:
+        self._send()
+        for reader in self._readers:
             if self._reactor is not None:
-                self._reactor.removeReader(port)
+                self._reactor.removeReader(reader)
+        for port in self._ports:
             port.socket.close()
         for stream in self._streams:
             stream.stopListening()
-        self._ports, self._streams = [], []
+        self._ports, self._readers, self._streams = [], [], []
         if self._dynauth is not None:
             self._dynauth.stop()
             self._dynauth = None
@@ -183,22 +189,29 @@ class RadiusServer:
 
     def _drain(self) -> None:
         """
-        Take what all sockets have, in the order of service, and commit it as one.
+        Take what all sockets have, in the order of service, and commit and answer it as one.
 
         Every socket is read when any is readable: what arrived together is arranged together.
         """
-        service = self.service
-        now_us = service.node.now_us()
-        received: dict[int, list[Request]] = {checks.AUTH: [], checks.ACCT: []}
+        self._is_send_due = True
+        try:
+            self.service.take(self._ports, self.settings.drain_max)
+            self.service.flush()
+        except Exception as error:
+            self.service.failed(error, "", "")  # the reactor would give the socket up
+        finally:
+            self._send()
+
+    def _gathering(self) -> None:
+        """An answer waits to be sent: it is sent at the end of the drain, or of this turn of the reactor."""
+        if not self._is_send_due:
+            self._is_send_due = True
+            self._reactor.callLater(0, self._send)
+
+    def _send(self) -> None:
+        self._is_send_due = False
         for port in self._ports:
-            waiting = received[port.kind]
-            for data, address in port.receive(self.settings.drain_max):
-                request = service.receive(data, address, port, now_us)
-                if request is not None:
-                    waiting.append(request)
-        for request in service.arrange(received[checks.AUTH], received[checks.ACCT]):
-            service.serve(request)
-        service.flush()
+            port.send_gathered()
 
     def _listen(self, reactor: Any, endpoints: Sequence[str]) -> None:
         """Listen for RadSec; nothing stays bound when one endpoint cannot be used."""

@@ -8,10 +8,10 @@ into the order of service.  Every way ends in `answer` or in `drop`, and is coun
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from random import random
-from typing import Any, Protocol
+from typing import Protocol
 
 from aaa.engine.ports import Directory, Node
 from aaa.keys import Keys
@@ -25,6 +25,7 @@ from aaa.radius.attributes import PROXY_STATE
 from aaa.radius.auth import Authenticator
 from aaa.radius.checks import Learned, Refused
 from aaa.radius.clients import ADDRESSES_MAX, Clients, Nas
+from aaa.radius.datagrams import Address, UdpPort
 from aaa.radius.dedup import Dedup, Seen
 from aaa.radius.dynauth import DynauthClient
 from aaa.radius.limits import Limits
@@ -42,8 +43,6 @@ from aaa.radius.tickets import Tickets
 from aaa.radius.trace import Traces
 
 _CODES = [str(code) for code in range(256)]
-
-Address = tuple[Any, ...]  # host and port first, as sockets give it
 
 
 class Port(Protocol):
@@ -80,7 +79,7 @@ class RadiusService:
         self.clients = clients
         self.keys = keys
         self.tickets = Tickets(keys)
-        self.counters: Counter[tuple[str, ...]] = Counter()
+        self.counters: defaultdict[tuple[str, ...], int] = defaultdict(int)
         self.durations: defaultdict[tuple[int, str], Histogram] = defaultdict(Histogram)
         self.dedup = Dedup()
         self.last_seen: dict[str, int] = {}  # when a client last sent a sound packet
@@ -98,6 +97,20 @@ class RadiusService:
         self._on_error = on_error or _raised
         self._status_asked: dict[str, tuple[int, int]] = {}  # second, how often in it, by client
         self._learned: dict[str, Learned] = {}
+
+    def take(self, ports: Sequence[UdpPort], most: int) -> None:
+        """Take what these ports have, at most so many datagrams each, in the order of service."""
+        now_us = self.node.now_us()
+        access: list[Request] = []
+        accounting: list[Request] = []
+        for port in ports:
+            waiting = access if port.kind == checks.AUTH else accounting
+            for data, address in port.receive(most):
+                request = self.receive(data, address, port, now_us)
+                if request is not None:
+                    waiting.append(request)
+        for request in self.arrange(access, accounting):
+            self.serve(request)
 
     def handle(self, data: bytes, address: Address, port: Port, now_us: int) -> None:
         """Take one datagram all the way; the caller calls `flush` when it has no more."""
@@ -133,15 +146,15 @@ class RadiusService:
             self.counters["dropped", nas.name, error.reason] += 1
             self.on_drop(error.reason, nas.name, address[0])
             return None, error.reason
-        key = (address, port.number, read.ident)
-        seen, entry = self.dedup.see(key, read.authenticator, read.data, now_us)
+        number = port.number << 8 | read.ident
+        seen, entry = self.dedup.see(address, number, read.authenticator, read.data, now_us)
         if seen is not Seen.NEW:
             self.counters["duplicates", nas.name, seen.value] += 1
             if seen is Seen.ANSWERED and entry.answer is not None:
                 port.send(entry.answer, address)
             return None, ""
         self.last_seen[nas.name] = now_us
-        request = Request(read, nas, secret, address, port, key, entry, now_us)
+        request = Request(read, nas, secret, address, port, entry, now_us)
         if self.traces:
             self.traces.request(request)
         return request, ""
@@ -196,7 +209,7 @@ class RadiusService:
 
     def drop(self, request: Request, reason: str) -> None:
         """End a request without an answer; its repeat will be tried again."""
-        self.dedup.forget(request.key, request.entry)
+        request.entry.forget()
         self.counters["dropped", request.nas.name, reason] += 1
         self.on_drop(reason, request.nas.name, request.address[0])
 
