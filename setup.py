@@ -18,9 +18,10 @@ COMPILED = {
     "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines memory model "
     "money numbers outage periods pool ports quantum settle sums terms update windows",
     "aaa/diameter": "cca ccr codec credit_control links parties pattern peer plan rules service turns units waiting",
-    "aaa/node": "cache desk loading node tally",
+    "aaa/node": "cache clock desk directory epochs loading node tally tariffs",
     "aaa/ops": "histogram",
-    "aaa/radius": "access accounting attributes auth checks datagrams dedup identity packet request service tickets",
+    "aaa/radius": "access accounting attributes auth checks clients datagrams dedup identity packet request service "
+    "tickets",
     "aaa/radius/profiles": "access accounting answers values",
     "aaa/store": "batch codec names postgres_rows sqlite_rows",
 }

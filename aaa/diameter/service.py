@@ -107,7 +107,7 @@ class DiameterService:
     def _handle(self, data: bytes, ccr: Ccr | None, link: Link, order: InOrder, now_us: int) -> None:
         turn = Turn(self, link, data, now_us, order)
         order.append(turn)
-        if self.traces.people:
+        if self.traces.people.until:
             turn.traced = self.traces.request(codec.decode(data), link.origin_host, now_us)
         try:
             if ccr is None:

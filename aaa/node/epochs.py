@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from aaa.errors import StoreUnavailable
 from aaa.node.once import once
 from aaa.store.batch import NOBODY, Batch, Stage
 from aaa.store.port import Failed
-from aaa.value import replace
 
 if TYPE_CHECKING:
     from aaa.node.node import ChargingNode

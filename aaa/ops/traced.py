@@ -17,32 +17,32 @@ class Traced:
     """The traced subscribers of one process, for all its faces."""
 
     def __init__(self) -> None:
-        self._until: dict[str, int] = {}
+        self.until: dict[str, int] = {}  # who is traced, empty nearly always: one look tells
         self._left: dict[str, int] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._until)
+        return bool(self.until)
 
     def set(self, subscriber: str, until_us: int) -> bool:
         """Trace a subscriber until then, or stop (0); False when too many are traced already."""
         if until_us == 0:
             self._stop(subscriber)
             return True
-        if subscriber not in self._until and len(self._until) >= TRACES_MAX:
+        if subscriber not in self.until and len(self.until) >= TRACES_MAX:
             return False
-        self._until[subscriber] = until_us
+        self.until[subscriber] = until_us
         self._left[subscriber] = LINES_MAX
         return True
 
     def running(self, now_us: int) -> dict[str, int]:
         """Who is traced now, and until when."""
         self._expire(now_us)
-        return dict(self._until)
+        return dict(self.until)
 
     def find(self, names: Iterable[str], now_us: int) -> str:
         """The first of these names that is traced now, or nothing."""
         self._expire(now_us)
-        return next((name for name in names if name in self._until), "")
+        return next((name for name in names if name in self.until), "")
 
     def showed(self, name: str) -> None:
         """One more message of a subscriber was shown."""
@@ -52,11 +52,11 @@ class Traced:
                 self._stop(name)
 
     def _expire(self, now_us: int) -> None:
-        for name in [name for name, until_us in self._until.items() if until_us <= now_us]:
+        for name in [name for name, until_us in self.until.items() if until_us <= now_us]:
             self._stop(name)
 
     def _stop(self, name: str) -> None:
-        self._until.pop(name, None)
+        self.until.pop(name, None)
         self._left.pop(name, None)
 
 

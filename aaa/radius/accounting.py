@@ -35,6 +35,20 @@ _NAMES = {
 }
 
 
+class _Reply:
+    """Where the answer to a report goes."""
+
+    __slots__ = ("_command", "_flow", "_request")
+
+    def __init__(self, flow: AccountingFlow, request: Request, command: Update | End | None) -> None:
+        self._flow = flow
+        self._request = request
+        self._command = command
+
+    def __call__(self, answer: Answer) -> None:
+        self._flow.answered(self._request, self._command, answer)
+
+
 class AccountingFlow:
     """Serves Accounting-Requests."""
 
@@ -67,7 +81,7 @@ class AccountingFlow:
             service.drop(request, "no_session")
             return
         if status == a.START:
-            service.node.submit(accounting.start(report, nas, keys), None, partial(self._answered, request, None))
+            service.node.submit(accounting.start(report, nas, keys), None, _Reply(self, request, None))
             return
         if is_known or status == a.FAILED:  # then nobody has to be found who would pay for an orphan
             self._report(request, report, keys, None, None)
@@ -105,9 +119,9 @@ class AccountingFlow:
             command = accounting.interim(report, nas, keys, orphan)
         else:
             command = accounting.stop(report, nas, keys, attributes, orphan)
-        self._service.node.submit(command, account_id, partial(self._answered, request, command))
+        self._service.node.submit(command, account_id, _Reply(self, request, command))
 
-    def _answered(self, request: Request, command: Update | End | None, answer: Answer) -> None:
+    def answered(self, request: Request, command: Update | End | None, answer: Answer) -> None:
         """Answer once it is stored, whatever became of it; no answer when it is not (S12)."""
         if isinstance(answer, Denial):
             if answer.reason is Reason.STORE_DOWN:
@@ -116,7 +130,7 @@ class AccountingFlow:
             if answer.reason is Reason.FOREIGN_SESSION and command is not None and command.orphan is not None:
                 # The session is there and somebody else pays for it: the report counts, not the name in it.
                 again = replace(command, orphan=None)
-                self._service.node.submit(again, None, partial(self._answered, request, again))
+                self._service.node.submit(again, None, _Reply(self, request, again))
                 self._service.flush_later()
                 return
         self._service.answer(request, ACCOUNTING_RESPONSE, b"", "stored")

@@ -146,7 +146,7 @@ def number(attributes: Attributes, code: int) -> int | None:
         if not value:
             return None
         value = value[0]
-    return int.from_bytes(value, "big") if len(value) == 4 else None
+    return value[0] << 24 | value[1] << 16 | value[2] << 8 | value[3] if len(value) == 4 else None
 
 
 def address(value: bytes) -> str:

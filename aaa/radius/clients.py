@@ -11,7 +11,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from aaa.engine.numbers import PLAIN, NumberPlan, plan_from
@@ -21,6 +20,7 @@ from aaa.radius.identity import Source, source_of
 from aaa.radius.packet import Secret
 from aaa.radius.profiles.profile import Profile
 from aaa.radius.profiles.shipped import SHIPPED
+from aaa.value import Value
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -32,8 +32,7 @@ _QUANTA = ("whole", "fixed", "adaptive")
 _OUTAGE = ("deny", "silence", "allow_capped")
 
 
-@dataclass(slots=True, frozen=True)
-class Nas:
+class Nas(Value, frozen=True):
     """
     One client entry.
 

@@ -9,7 +9,9 @@ inside its own attribute stays raw and is ignored by those who read it (RFC 6929
 
 from __future__ import annotations
 
+import hashlib
 import struct
+from functools import partial
 from hmac import compare_digest
 
 from aaa.errors import AaaError
@@ -19,7 +21,7 @@ from aaa.value import Value
 try:
     from _md5 import md5  # the interpreter's own: asking OpenSSL for it costs more than the sum itself
 except ImportError:
-    from hashlib import md5
+    md5 = partial(hashlib.md5, usedforsecurity=False)
 
 ACCESS_REQUEST, ACCESS_ACCEPT, ACCESS_REJECT = 1, 2, 3
 ACCOUNTING_REQUEST, ACCOUNTING_RESPONSE = 4, 5
@@ -72,10 +74,10 @@ class Secret:
         if not raw:
             raise ValueError("a shared secret must not be empty")
         self.raw = raw
-        key = raw if len(raw) <= _BLOCK else md5(raw, usedforsecurity=False).digest()
+        key = raw if len(raw) <= _BLOCK else md5(raw).digest()
         key = key.ljust(_BLOCK, b"\0")
-        self._inner = md5(bytes(b ^ 0x36 for b in key), usedforsecurity=False)
-        self._outer = md5(bytes(b ^ 0x5C for b in key), usedforsecurity=False)
+        self._inner = md5(bytes(b ^ 0x36 for b in key))
+        self._outer = md5(bytes(b ^ 0x5C for b in key))
 
     def mac(self, message: bytes) -> bytes:
         """Return HMAC-MD5 of a message under this secret."""
@@ -248,7 +250,7 @@ def answer(code: int, request: Packet, body: bytes, secret: Secret, is_signed: b
     head = _HEAD.pack(code, request.ident, length)
     if is_signed:
         body = b"\x50\x12" + secret.mac(head + request.authenticator + _EMPTY_SIGNATURE + body) + body
-    digest: bytes = md5(head + request.authenticator + body + secret.raw, usedforsecurity=False).digest()
+    digest: bytes = md5(head + request.authenticator + body + secret.raw).digest()
     return head + digest + body
 
 
@@ -265,21 +267,21 @@ def accounting_style_request(code: int, ident: int, body: bytes, secret: Secret,
     head = _HEAD.pack(code, ident, length)
     if is_signed:
         body = b"\x50\x12" + secret.mac(head + ZEROS + _EMPTY_SIGNATURE + body) + body
-    digest: bytes = md5(head + ZEROS + body + secret.raw, usedforsecurity=False).digest()
+    digest: bytes = md5(head + ZEROS + body + secret.raw).digest()
     return head + digest + body
 
 
 def has_valid_request_authenticator(packet: Packet, secret: Secret) -> bool:
     """Check the authenticator of an Accounting, Disconnect or CoA request (RFC 2866 3)."""
     data = packet.data
-    digest: bytes = md5(data[:4] + ZEROS + data[20:] + secret.raw, usedforsecurity=False).digest()
+    digest: bytes = md5(data[:4] + ZEROS + data[20:] + secret.raw).digest()
     return compare_digest(digest, packet.authenticator)
 
 
 def has_valid_response_authenticator(packet: Packet, request_authenticator: bytes, secret: Secret) -> bool:
     """Check the authenticator of a response to a request of ours (RFC 2865 3)."""
     data = packet.data
-    digest: bytes = md5(data[:4] + request_authenticator + data[20:] + secret.raw, usedforsecurity=False).digest()
+    digest: bytes = md5(data[:4] + request_authenticator + data[20:] + secret.raw).digest()
     return compare_digest(digest, packet.authenticator)
 
 
@@ -310,7 +312,7 @@ def hide_password(password: bytes, secret: bytes, authenticator: bytes) -> bytes
     padded = password.ljust(-(-len(password) // 16) * 16 or 16, b"\0")
     hidden, last = b"", authenticator
     for at in range(0, len(padded), 16):
-        last = _xor(padded[at : at + 16], md5(secret + last, usedforsecurity=False).digest())
+        last = _xor(padded[at : at + 16], md5(secret + last).digest())
         hidden += last
     return hidden
 
@@ -320,18 +322,18 @@ def reveal_password(hidden: bytes, secret: bytes, authenticator: bytes) -> bytes
     if not 16 <= len(hidden) <= PASSWORD_MAX or len(hidden) % 16:
         return None
     if len(hidden) == 16:  # the usual one
-        return _xor(hidden, md5(secret + authenticator, usedforsecurity=False).digest()).rstrip(b"\0")
+        return _xor(hidden, md5(secret + authenticator).digest()).rstrip(b"\0")
     clear, last = b"", authenticator
     for at in range(0, len(hidden), 16):
         block = hidden[at : at + 16]
-        clear += _xor(block, md5(secret + last, usedforsecurity=False).digest())
+        clear += _xor(block, md5(secret + last).digest())
         last = block
     return clear.rstrip(b"\0")
 
 
 def chap_response(ident: int, password: bytes, challenge: bytes) -> bytes:
     """Compute what a CHAP peer answers (RFC 1994 4.1, RFC 2865 2.2)."""
-    digest: bytes = md5(bytes((ident,)) + password + challenge, usedforsecurity=False).digest()
+    digest: bytes = md5(bytes((ident,)) + password + challenge).digest()
     return digest
 
 

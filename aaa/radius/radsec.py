@@ -11,7 +11,6 @@ as over UDP: the rest of the stream is still in step.  One outside of a packet c
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
 from typing import Any
 
 from cryptography import x509
@@ -37,6 +36,7 @@ from aaa.radius.packet import (
     integer,
 )
 from aaa.radius.service import RadiusService
+from aaa.value import replace
 
 SECRET = Secret(b"radsec")  # RFC 6614 2.3
 CONNECTIONS_MAX = 256

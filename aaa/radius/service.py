@@ -155,7 +155,7 @@ class RadiusService:
             return None, ""
         self.last_seen[nas.name] = now_us
         request = Request(read, nas, secret, address, port, entry, now_us)
-        if self.traces:
+        if self.traces.people.until:
             self.traces.request(request)
         return request, ""
 
@@ -204,7 +204,7 @@ class RadiusService:
         request.port.send(data, request.address)
         self.counters["responses", nas.name, _CODES[code], result] += 1
         self.durations[code, result].observe((self.node.now_us() - request.now_us) / 1e6)
-        if self.traces:
+        if self.traces.people.until:
             self.traces.answer(request, code, packet.decode(data).attributes, result)
 
     def drop(self, request: Request, reason: str) -> None:
