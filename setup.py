@@ -17,7 +17,8 @@ COMPILED = {
     "rating": "buckets calendars funding grant money plan price runs tariff timetable units",
     "aaa/engine": "adjust answers begin changes commands decide end event expire identity limits lines memory model "
     "money numbers outage periods pool ports quantum settle sums terms update windows",
-    "aaa/diameter": "cca ccr codec credit_control links parties pattern peer plan rules service turns units waiting",
+    "aaa/diameter": "cca ccr codec credit_control links names parties pattern peer plan rules service turns units "
+    "waiting",
     "aaa/node": "cache clock desk directory epochs loading node tally tariffs",
     "aaa/ops": "histogram",
     "aaa/radius": "access accounting attributes auth checks clients datagrams dedup identity packet request service "

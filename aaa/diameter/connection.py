@@ -39,6 +39,7 @@ class Connection(protocol.Protocol):
     transport: Any
     peer: Peer  # the entry it belongs to, once it is open
     origin_host = ""
+    answers: InOrder
 
     def __init__(self, server: DiameterServer, address: str) -> None:
         self.address = address
@@ -48,7 +49,6 @@ class Connection(protocol.Protocol):
         self._is_paused = False
         self._is_touched = False
         self._unsent = bytearray()
-        self.answers = InOrder(self._answer)
 
     def request(self, ask: Ask) -> bool:
         """Send a request of ours about a session."""
@@ -80,8 +80,9 @@ class Connection(protocol.Protocol):
         ours = self.transport.getHost().host
         jitter_us = round(uniform(-2, 2) * SECOND_US)  # noqa: S311 - spreads watchdogs, keeps no secret
         self.machine = PeerMachine(
-            server.identity, self._find, _bare(ours), self._now(), server.settings.timers, jitter_us
+            server.identity, self._find, _bare(ours), self._now(), server.settings.timers, jitter_us, self._touch
         )
+        self.answers = InOrder(self.machine.send)
         transport = self.transport
         if hasattr(transport, "setTcpNoDelay"):
             transport.setTcpNoDelay(True)
@@ -188,11 +189,6 @@ class Connection(protocol.Protocol):
         elif code == UNKNOWN_SESSION_ID:
             server.service.lost(ask.about)
             server.arrived()
-
-    def _answer(self, data: bytes) -> None:
-        self.machine.send(data)
-        if not self._is_touched:
-            self._touch()
 
     def _touch(self) -> None:
         """Have this connection written once what arrived with it is answered."""

@@ -117,8 +117,8 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
         return Update(key, identity, lines, form.origin_host, (), event_us)
     if kind == TERMINATION and not has_payer:
         return End(key, identity, lines, form.origin_host, (), event_us)
-    numbers, policy = plan.peer.numbers, plan.peer.policy
-    caller = _normalised(ccr.calling, numbers) if ccr.calling else ""
+    policy = plan.peer.policy
+    caller = plan.numbers.of(ccr.calling)
     payer = ccr.identities[0][1] if ccr.identities else ""
     if kind == EVENT:
         action = ACTIONS[form.action]
@@ -154,16 +154,12 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
     return begin
 
 
-# A call names the same parties in each of its requests.
-_normalised = lru_cache(maxsize=16_384)(normalise)
-
-
 def _request(line: Line, ccr: Ccr, plan: Plan) -> LineRequest:
     """What a command asks of one line."""
     units, key, currency = ccr.units, line.key, line.currency
     if currency is None:
         received = ccr.called
-        destination = _normalised(received, plan.peer.numbers) if received else ""
+        destination = plan.numbers.of(received)
     else:
         received = destination = currency
     wanted = (_total(units, line.requested) or None) if line.requested else None

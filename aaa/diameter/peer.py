@@ -77,6 +77,10 @@ Event = Opened | Requested | Answered | Closed
 Finder = Callable[[str, str], Peer | None]
 
 
+def _nobody() -> None:
+    """Nobody has to be told: whoever sends looks."""
+
+
 class PeerMachine:
     """
     One connection.
@@ -85,6 +89,7 @@ class PeerMachine:
         find: Gives the peer entry for an Origin-Host and Origin-Realm on this connection, or None.
         address: Our address on this connection, told in the CEA.
         jitter_us: Added to the watchdog interval (RFC 3539 3.4.1: two seconds either way).
+        woken: Called when there is an answer to send, after there was nothing.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class PeerMachine:
         now: int,
         timers: Timers | None = None,
         jitter_us: int = 0,
+        woken: Callable[[], None] = _nobody,
     ) -> None:
         self.identity = identity
         self.timers = timers or Timers()
@@ -106,6 +112,7 @@ class PeerMachine:
         self._address = address
         self._rest = b""
         self._out: list[bytes] = []
+        self._woken = woken
         self._events: list[Event] = []
         self._watchdog_us = self.timers.watchdog_s * SECOND_US + jitter_us
         self._timer = now + self.timers.cer_s * SECOND_US
@@ -154,6 +161,8 @@ class PeerMachine:
         """Send an answer; dropped when the connection is no longer open."""
         if self.state is State.OPEN:
             self._out.append(data)
+            if len(self._out) == 1:
+                self._woken()
 
     def request(self, ask: Ask, now: int) -> bool:
         """Send a request of ours in the credit-control application; False when it cannot be."""

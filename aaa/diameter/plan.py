@@ -14,6 +14,7 @@ from aaa.diameter.peers import Peer
 from aaa.diameter.terms import Terms
 from aaa.diameter.units import CURRENCIES, UNIT_OF, USUAL_AVP
 from aaa.engine.commands import Action
+from aaa.engine.numbers import Normaliser, NumberPlan
 from aaa.engine.terms import ChargeKey
 from aaa.value import Value
 
@@ -29,6 +30,8 @@ CONTEXTS = {
 ACTIONS = (Action.DEBIT, Action.REFUND, Action.CHECK_BALANCE, Action.PRICE_ENQUIRY)
 """By the number of Requested-Action (RFC 8506 8.41)."""
 _USUAL_UNIT = {"voice": "seconds", "data": "octets", "message": "events", "event": "events"}
+_PLANS_MAX = 1_024
+_NORMALISERS: dict[NumberPlan, Normaliser] = {}
 _CURRENCY_OF = {number: letters for letters, number in CURRENCIES.items()}
 
 
@@ -61,6 +64,7 @@ class Plan(Value, frozen=True):
     """
 
     peer: Peer
+    numbers: Normaliser  # of the peer
     service: str | None
     lines: tuple[Line, ...]
     is_allowed: bool
@@ -103,16 +107,26 @@ def plan_of(form: Form, peer: Peer, contexts: Mapping[str, str]) -> Plan:
     return plan
 
 
+def _normaliser(plan: NumberPlan) -> Normaliser:
+    """One for all peers that dial alike."""
+    found = _NORMALISERS.get(plan)
+    if found is None:
+        if len(_NORMALISERS) >= _PLANS_MAX:
+            _NORMALISERS.clear()
+        found = _NORMALISERS[plan] = Normaliser(plan)
+    return found
+
+
 def _planned(form: Form, peer: Peer, service: str | None) -> Plan:
     if service is None:
-        return Plan(peer, None, (), False, True)
+        return Plan(peer, _normaliser(peer.numbers), None, (), False, True)
     asks: tuple[Ask, ...] = form.asks
     takes_all = form.kind in (INITIAL, EVENT)
     if takes_all:
         asks = tuple(ask for ask in form.asks if ask.requested is not None) or form.asks
     lines = tuple(_line(form, ask, service, takes_all or ask.requested is not None) for ask in asks)
     is_single = not form.is_multiple or (service != "data" and len(form.asks) == 1)
-    return Plan(peer, service, lines, _is_allowed(form, lines, peer), is_single)
+    return Plan(peer, _normaliser(peer.numbers), service, lines, _is_allowed(form, lines, peer), is_single)
 
 
 def _line(form: Form, ask: Ask, service: str, wants_quota: bool) -> Line:

@@ -4,7 +4,6 @@ Requests on their way, and the order in which their answers leave a connection.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -14,6 +13,8 @@ from aaa.diameter.peers import Peer
 from aaa.diameter.plan import Asked
 from aaa.engine.answers import Answer
 from aaa.engine.ports import Subscriber
+
+FORGOTTEN_AT = 64  # answers
 
 
 class Link(Protocol):
@@ -36,14 +37,15 @@ class Taker(Protocol):
 class InOrder:
     """Answers of one connection, given out in the order of their requests."""
 
-    __slots__ = ("_send", "_turns")
+    __slots__ = ("_done", "_send", "_turns")
 
     def __init__(self, send: Callable[[bytes], None]) -> None:
         self._send = send
-        self._turns: deque[Turn] = deque()
+        self._turns: list[Turn] = []
+        self._done = 0  # so many of them were sent
 
     def __len__(self) -> int:
-        return len(self._turns)
+        return len(self._turns) - self._done
 
     def append(self, turn: Turn) -> None:
         """The next request: its answer is sent once everything before it was."""
@@ -52,8 +54,15 @@ class InOrder:
     def advance(self) -> None:
         """Send what is due."""
         turns = self._turns
-        while turns and turns[0].data is not None:
-            self._send(turns.popleft().data or b"")
+        while self._done < len(turns):
+            data = turns[self._done].data
+            if data is None:
+                break
+            self._done += 1
+            self._send(data)
+        if self._done >= FORGOTTEN_AT or self._done == len(turns):
+            del turns[: self._done]
+            self._done = 0
 
 
 class Turn:

@@ -44,8 +44,10 @@ CURRENCIES = {
 _M = codec.MANDATORY << 24
 _TIME = struct.Struct(">IIIII")
 _COUNTED = struct.Struct(">IIIIQ")
-_MONEY = struct.Struct(">IIIIqIIiIII")
-MONEY_SIZE = _MONEY.size  # of an amount with an exponent in a currency that has a number
+_VALUE_HEAD = struct.pack(">IIII", n.UNIT_VALUE, _M | 36, n.VALUE_DIGITS, _M | 16)
+_DIGITS = struct.Struct(">q")
+_TAILS: dict[tuple[int, int], bytes] = {}  # Exponent and Currency-Code, by currency and exponent
+MONEY_SIZE = 48  # of an amount with an exponent in a currency that has a number
 
 
 class Amount(NamedTuple):
@@ -162,9 +164,10 @@ def money(micro: int, currency: str) -> bytes:
         exponent += 1
     number = CURRENCIES.get(currency)
     if exponent and number:
-        digits, power, iso = n.VALUE_DIGITS, n.EXPONENT, n.CURRENCY_CODE
-        return _MONEY.pack(
-            n.UNIT_VALUE, _M | 36, digits, _M | 16, micro, power, _M | 12, exponent, iso, _M | 12, number
-        )
+        tail = _TAILS.get((number, exponent))
+        if tail is None:
+            tail = codec.i32(n.EXPONENT, exponent) + codec.u32(n.CURRENCY_CODE, number)
+            _TAILS[number, exponent] = tail
+        return _VALUE_HEAD + _DIGITS.pack(micro) + tail
     value = codec.i64(n.VALUE_DIGITS, micro) + (codec.i32(n.EXPONENT, exponent) if exponent else b"")
     return codec.avp(n.UNIT_VALUE, value) + (codec.u32(n.CURRENCY_CODE, number) if number else b"")

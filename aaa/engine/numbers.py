@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 _SEPARATORS = str.maketrans("", "", " -.()/")
 _URI = re.compile(r"(?:sips?|tel):", re.IGNORECASE)
 _E164_MAX = 15  # digits, E.164 section 6
+_KNOWN_MAX = 16_384
 
 
 class NumberPlan(NamedTuple):
@@ -31,6 +32,27 @@ class NumberPlan(NamedTuple):
     international: tuple[str, ...] = ("+",)
     national: str = ""
     strip: tuple[str, ...] = ()
+
+
+class Normaliser:
+    """
+    `normalise` under one plan, for numbers that come again and again: a call names its parties in each request.
+    """
+
+    __slots__ = ("_known", "_plan")
+
+    def __init__(self, plan: NumberPlan) -> None:
+        self._plan = plan
+        self._known: dict[str, str] = {}
+
+    def of(self, received: str) -> str:
+        """The number a tariff is looked up by; nothing for nothing."""
+        found = self._known.get(received)
+        if found is None:
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            found = self._known[received] = normalise(received, self._plan) if received else ""
+        return found
 
 
 class Number(NamedTuple):
