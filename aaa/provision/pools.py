@@ -101,13 +101,14 @@ def _known(
     # A closed session moves money only when it was a debit, which may be refunded; its cause stands in its body.
     may_move = (session.c.state != STATE_NUMBER[State.CLOSED]) | session.c.body.like('%"debit"%')
     movable = [rows[name].id for name in changing]
+    # There is no index of ended sessions by account: they are looked at only where an account really moves.
     busy = select(session.c.account_id).where(session.c.account_id.in_(movable), may_move).distinct()
     return _Known(
         parties,
         names,
         {number: currency for number, currency in run(members)},
         {number for (number,) in run(holding)},
-        {number for (number,) in run(busy)},
+        {number for (number,) in run(busy)} if movable else set(),
     )
 
 

@@ -212,7 +212,13 @@ def upgrade() -> None:
         postgresql_with={"fillfactor": 50},
     )
     with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.create_index("ix_session_account_id", ["account_id"], unique=False)
+        batch_op.create_index(
+            "ix_session_account_id",
+            ["account_id"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
         batch_op.create_index("ix_session_ended_at_id", ["ended_at", "id"], unique=False)
 
     op.create_table(
@@ -353,7 +359,11 @@ def downgrade() -> None:
     op.drop_table("session_alias")
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.drop_index("ix_session_ended_at_id")
-        batch_op.drop_index("ix_session_account_id")
+        batch_op.drop_index(
+            "ix_session_account_id",
+            sqlite_where=sa.text("ended_at IS NULL"),
+            postgresql_where=sa.text("ended_at IS NULL"),
+        )
 
     op.drop_table("session")
     op.drop_table("peer")
