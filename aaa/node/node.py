@@ -29,8 +29,7 @@ from typing import Any
 
 from aaa.engine.answers import Answer, Denial
 from aaa.engine.commands import Command, Expire
-from aaa.engine.model import Account
-from aaa.engine.terms import EMERGENCY_ACCOUNT, Reason
+from aaa.engine.terms import EMERGENCY_ACCOUNT
 from aaa.errors import StoreUnavailable
 from aaa.node.cache import Cache
 from aaa.node.desk import Desk, Reply, Request, names_of
@@ -38,7 +37,7 @@ from aaa.node.epochs import Epochs
 from aaa.node.lane import LockLane
 from aaa.node.loading import Loading
 from aaa.node.once import once
-from aaa.node.outage import Outage
+from aaa.node.outage import Outage, outside_the_store
 from aaa.node.pace import WORTH_A_BATCH, Pace
 from aaa.node.tally import Tally
 from aaa.node.tariffs import TariffBook
@@ -374,32 +373,11 @@ class ChargingNode:
         """
         answer = request.without_store()
         if isinstance(answer, Denial) and self.outage is not None and not request.is_replayed:
-            answer = self._outside_the_store(request, self.outage) or answer
+            answer = outside_the_store(self, request, self.outage) or answer
         request.answer = answer
         request.is_answered = True
         self.tally.answers((request,), self._clock())
         self._call(request.reply, request.answer)
-
-    def _outside_the_store(self, request: Request, outage: Outage) -> Answer | None:
-        """What the journal answers for: sessions it holds, and while the store is down new ones on known accounts."""
-        command, number = request.command, request.account_id
-        names = names_of(command)
-        account = pool = None
-        if not outage.knows(names):
-            if self.is_store_up or self.cache.find(names) is not None:
-                return None
-            if self.is_draining:
-                return Denial(Reason.DRAINING)
-            account = self._last_known(number, outage)
-            pool_id = None if account is None else account.profile.pool_id
-            if pool_id is not None:
-                pool = self._last_known(pool_id, outage)
-                account = None if pool is None else account
-        return outage.answer(command, names, account, request.arrived_us, pool)
-
-    def _last_known(self, number: int | None, outage: Outage) -> Account | None:
-        cached = self.cache.accounts.get(number) if number is not None else None
-        return outage.payer(number) or (None if cached is None else cached.account)
 
     def _call(self, reply: Callable[[Any], None], value: Any) -> None:
         try:

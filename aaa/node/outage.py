@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from aaa.engine.answers import Ack, Answer, Denial, Grant, LineGrant, Outcome
 from aaa.engine.commands import Begin, Capped, Command, End, Identity, Update
@@ -22,7 +23,11 @@ from aaa.engine.pool import joined, parted
 from aaa.engine.ports import Tariffs
 from aaa.engine.terms import Reason
 from aaa.errors import StoreUnavailable
+from aaa.node.desk import Request, names_of
 from aaa.node.journal import Journal, Record
+
+if TYPE_CHECKING:
+    from aaa.node.node import ChargingNode
 
 RECORDS_MAX = 100_000
 
@@ -196,3 +201,26 @@ class Outage:
 
     def _find(self, names: Sequence[str]) -> Taken | None:
         return next((self._sessions[name] for name in names if name in self._sessions), None)
+
+
+def outside_the_store(node: ChargingNode, request: Request, outage: Outage) -> Answer | None:
+    """What the journal answers for: sessions it holds, and while the store is down new ones on known accounts."""
+    command = request.command
+    names = names_of(command)
+    account = pool = None
+    if not outage.knows(names):
+        if node.is_store_up or node.cache.find(names) is not None:
+            return None
+        if node.is_draining:
+            return Denial(Reason.DRAINING)
+        account = _last_known(node, request.account_id, outage)
+        pool_id = None if account is None else account.profile.pool_id
+        if pool_id is not None:
+            pool = _last_known(node, pool_id, outage)
+            account = None if pool is None else account
+    return outage.answer(command, names, account, request.arrived_us, pool)
+
+
+def _last_known(node: ChargingNode, number: int | None, outage: Outage) -> Account | None:
+    cached = node.cache.accounts.get(number) if number is not None else None
+    return outage.payer(number) or (None if cached is None else cached.account)

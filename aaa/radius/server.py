@@ -8,6 +8,7 @@ flush, so that what came together is committed together (PERFORMANCE.md).
 from __future__ import annotations
 
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +80,7 @@ class RadiusServer:
         self._bind_errors: list[str] = []
 
     @property
-    def counters(self) -> dict[tuple[str, ...], int]:
+    def counters(self) -> defaultdict[tuple[str, ...], int]:
         """Requests, responses, duplicates and drops by client and kind."""
         return self.service.counters
 
@@ -212,6 +213,9 @@ class RadiusServer:
         self._is_send_due = False
         for port in self._ports:
             port.send_gathered()
+            if port.lost:
+                self.counters["dropped", "", "unsent"] += port.lost
+                port.lost = 0
 
     def _listen(self, reactor: Any, endpoints: Sequence[str]) -> None:
         """Listen for RadSec; nothing stays bound when one endpoint cannot be used."""
