@@ -7,12 +7,14 @@ asks the kernel for each datagram's destination and answers from there.
 
 Answers of one size to one address, as the Accounting-Responses of a batch to a client that asks from few
 ports, leave as one send that the kernel cuts into datagrams (UDP_SEGMENT): a third of what as many sends
-cost.  Where the kernel or a device cannot, they are sent one by one from then on.
+cost.  Where the kernel or a device cannot, they are sent one by one from then on.  A capture on this host would
+see the send before it is cut, one long datagram that looks malformed; so while anybody captures, nothing is joined.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -28,7 +30,33 @@ SEGMENT_SIZE_MAX = 1_000  # octets; well below what any path takes in one piece
 _UDP_SEGMENT = 103  # linux/udp.h; the socket module has no name for it
 _IP_PKTINFO = 8  # linux/in.h; nor for this
 _CONTROL_SIZE = socket.CMSG_SPACE(20)
+_CAPTURES = "/proc/self/net/packet"
 _CANNOT = (errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
+
+
+class Captures:
+    """Whether packets are captured on this host: the kernel's list of packet sockets, a line each below its title."""
+
+    def __init__(self, path: str = _CAPTURES) -> None:
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def may_run(self) -> bool:
+        """Whether anybody captures now; who cannot be asked may."""
+        if self._file < 0:
+            return True
+        try:
+            return os.pread(self._file, 512, 0).count(b"\n") != 1
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
 
 class UdpPort:
@@ -40,10 +68,17 @@ class UdpPort:
         kind: checks.AUTH or checks.ACCT.
         is_wildcard: It is bound to all addresses of the host and asks for each datagram's own.
         gathering: Called when the first answer waits for `send_gathered`.
+        is_captured: Whether somebody on this host may look at what is sent.
     """
 
     def __init__(
-        self, number: int, kind: int, made: socket.socket, is_wildcard: bool, gathering: Callable[[], None]
+        self,
+        number: int,
+        kind: int,
+        made: socket.socket,
+        is_wildcard: bool,
+        gathering: Callable[[], None],
+        is_captured: Callable[[], bool],
     ) -> None:
         self.number = number
         self.kind = kind
@@ -51,6 +86,7 @@ class UdpPort:
         self.lost = 0  # answers the kernel did not take
         self.sends_groups = True
         self._gathering = gathering
+        self._is_captured = is_captured
         self._gathered: dict[tuple[Address, int], list[bytes]] = {}
         self._is_wildcard = is_wildcard
         self._is_v6 = made.family == socket.AF_INET6
@@ -84,8 +120,10 @@ class UdpPort:
     def send_gathered(self) -> None:
         """Send the answers that wait; one that the kernel does not take is lost, as on the wire."""
         gathered, self._gathered = self._gathered, {}
+        joins = self.sends_groups and len(gathered) < sum([len(answers) for answers in gathered.values()])
+        joins = joins and not self._is_captured()
         for (address, size), answers in gathered.items():
-            if len(answers) > 1 and size <= SEGMENT_SIZE_MAX:
+            if joins and len(answers) > 1 and size <= SEGMENT_SIZE_MAX:
                 for at in range(0, len(answers), SEGMENTS_MAX):
                     self._send_group(answers[at : at + SEGMENTS_MAX], size, address)
             else:

@@ -23,7 +23,7 @@ from aaa.errors import ConfigError
 from aaa.keys import Keys
 from aaa.radius import checks, udp
 from aaa.radius.clients import Clients
-from aaa.radius.datagrams import UdpPort
+from aaa.radius.datagrams import Captures, UdpPort
 from aaa.radius.dynauth import Done, Outcome, Result
 from aaa.radius.dynauth_port import DynauthPort
 from aaa.radius.event_socket_port import EventSockets
@@ -75,6 +75,7 @@ class RadiusServer:
         self._ports: list[UdpPort] = []
         self._readers: list[udp.UdpReader] = []
         self._is_send_due = False
+        self._captures = Captures()
         self._dynauth: DynauthPort | None = None
         self._streams: list[Any] = []
         self._bind_errors: list[str] = []
@@ -117,7 +118,9 @@ class RadiusServer:
                 for address in addresses:
                     made = next(given, None) or udp.bound(address, self.settings.receive_buffer, False)
                     wide = udp.is_wildcard(made)
-                    self._ports.append(UdpPort(len(self._ports), kind, made, wide, self._gathering))
+                    self._ports.append(
+                        UdpPort(len(self._ports), kind, made, wide, self._gathering, self._captures.may_run)
+                    )
                     self._readers.append(udp.UdpReader(made, self._drain))
         except OSError as error:
             self.stop()
@@ -141,6 +144,7 @@ class RadiusServer:
         for stream in self._streams:
             stream.stopListening()
         self._ports, self._readers, self._streams = [], [], []
+        self._captures.close()
         if self._dynauth is not None:
             self._dynauth.stop()
             self._dynauth = None

@@ -8,7 +8,11 @@ import socket
 import pytest
 
 from aaa.radius import checks, udp
-from aaa.radius.datagrams import SEGMENTS_MAX, UdpPort
+from aaa.radius.datagrams import SEGMENTS_MAX, Captures, UdpPort
+
+
+def unseen() -> bool:
+    return False
 
 
 class Ends:
@@ -17,7 +21,7 @@ class Ends:
     def __init__(self, listen: str, asked: str):
         made = udp.bound(listen, 1 << 20, False)
         self.woken = []
-        self.port = UdpPort(0, checks.ACCT, made, udp.is_wildcard(made), lambda: self.woken.append(1))
+        self.port = UdpPort(0, checks.ACCT, made, udp.is_wildcard(made), lambda: self.woken.append(1), unseen)
         self.client = socket.socket(made.family, socket.SOCK_DGRAM)
         self.client.settimeout(2)
         self.client.connect((asked, made.getsockname()[1]))  # takes nothing from another address
@@ -106,7 +110,7 @@ class Refusing:
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EIO, errno.ENOPROTOOPT])
 def test_where_the_kernel_cannot_cut_they_are_sent_one_by_one_from_then_on(error):
     made = Refusing(error, takes_single=True)
-    port = UdpPort(0, checks.ACCT, made, False, lambda: None)
+    port = UdpPort(0, checks.ACCT, made, False, lambda: None, unseen)
     for _ in range(2):
         for data in (b"a", b"b", b"c"):
             port.send(data, ("127.0.0.1", 9))
@@ -117,8 +121,40 @@ def test_where_the_kernel_cannot_cut_they_are_sent_one_by_one_from_then_on(error
     assert port.lost == 0
 
 
+def test_while_somebody_captures_each_answer_leaves_as_the_network_sees_it():
+    made = Refusing(errno.EINVAL, takes_single=True)
+    port = UdpPort(0, checks.ACCT, made, False, lambda: None, lambda: True)
+    for data in (b"a", b"b"):
+        port.send(data, ("127.0.0.1", 9))
+    port.send_gathered()
+
+    assert made.sent == [b"a", b"b"]
+    assert made.tried == 0
+    assert port.sends_groups  # again when the capture is over
+
+
+TITLE = "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"
+
+
+def test_a_packet_socket_is_a_capture(tmp_path):
+    listed = tmp_path / "packet"
+    listed.write_text(TITLE)
+    captures = Captures(str(listed))
+    try:
+        assert not captures.may_run()
+        listed.write_text(TITLE + "0000000000000000 3      3    0003   1     1 0      0      88046\n")
+        assert captures.may_run()
+    finally:
+        captures.close()
+    assert captures.may_run()
+
+
+def test_who_cannot_see_captures_does_as_if_there_were_one(tmp_path):
+    assert Captures(str(tmp_path / "nothing")).may_run()
+
+
 def test_what_the_kernel_does_not_take_is_counted_as_lost():
-    port = UdpPort(0, checks.ACCT, Refusing(errno.ENOBUFS, takes_single=False), False, lambda: None)
+    port = UdpPort(0, checks.ACCT, Refusing(errno.ENOBUFS, takes_single=False), False, lambda: None, unseen)
     for data in (b"a", b"b", b"long"):
         port.send(data, ("127.0.0.1", 9))
     port.send_gathered()
