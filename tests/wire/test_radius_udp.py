@@ -197,3 +197,27 @@ def test_a_repeat_on_a_wildcard_socket_is_known(loop):
 
     assert served.ask(request) == served.ask(request)
     assert len(served.node.submitted) == 1
+
+
+def test_an_exception_while_everything_is_committed_does_not_cost_the_socket(loop):
+    served = loop("127.0.0.1:0")
+    flush, told = served.node.flush, []
+    served.server.service._on_error = told.append
+
+    def broken():
+        served.node.flush = flush
+        raise ValueError("once")
+
+    served.node.flush = broken
+    first = access_request((1, "bob"), (44, "s1"), password="hello")
+    served.client.sendto(first, served.ports["auth"])
+    served.reactor.iterate(0.1)
+    second = access_request((1, "bob"), (44, "s2"), password="hello", ident=2)
+
+    assert [str(error) for error in told] == ["once"]
+    assert served.server.counters["dropped", "", "internal_error"] == 1
+    served.client.sendto(second, served.ports["auth"])
+    served.reactor.iterate(0.1)
+    served.client.settimeout(2)
+    answers = {served.client.recv(5000)[1] for _ in range(2)}
+    assert answers == {first[1], second[1]}
