@@ -8,6 +8,7 @@ for all requests that are written alike.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from aaa.diameter.ccr import EVENT, INITIAL, TERMINATION, Ask, Ccr, Form, Unit
 from aaa.diameter.peers import Peer
@@ -30,8 +31,6 @@ CONTEXTS = {
 ACTIONS = (Action.DEBIT, Action.REFUND, Action.CHECK_BALANCE, Action.PRICE_ENQUIRY)
 """By the number of Requested-Action (RFC 8506 8.41)."""
 _USUAL_UNIT = {"voice": "seconds", "data": "octets", "message": "events", "event": "events"}
-_PLANS_MAX = 1_024
-_NORMALISERS: dict[NumberPlan, Normaliser] = {}
 _CURRENCY_OF = {number: letters for letters, number in CURRENCIES.items()}
 
 
@@ -107,14 +106,10 @@ def plan_of(form: Form, peer: Peer, contexts: Mapping[str, str]) -> Plan:
     return plan
 
 
+@lru_cache(maxsize=1_024)
 def _normaliser(plan: NumberPlan) -> Normaliser:
     """One for all peers that dial alike."""
-    found = _NORMALISERS.get(plan)
-    if found is None:
-        if len(_NORMALISERS) >= _PLANS_MAX:
-            _NORMALISERS.clear()
-        found = _NORMALISERS[plan] = Normaliser(plan)
-    return found
+    return Normaliser(plan)
 
 
 def _planned(form: Form, peer: Peer, service: str | None) -> Plan:

@@ -20,9 +20,6 @@ class Traced:
         self.until: dict[str, int] = {}  # who is traced, empty nearly always: one look tells
         self._left: dict[str, int] = {}
 
-    def __bool__(self) -> bool:
-        return bool(self.until)
-
     def set(self, subscriber: str, until_us: int) -> bool:
         """Trace a subscriber until then, or stop (0); False when too many are traced already."""
         if until_us == 0:
@@ -77,9 +74,6 @@ class Tracer:
     def __init__(self, emit: Emit = unseen) -> None:
         self.emit = emit
         self.people = Traced()
-
-    def __bool__(self) -> bool:
-        return bool(self.people)
 
     def show(self, event: str, name: str, **fields: Any) -> None:
         """Show one message of a traced subscriber."""

@@ -28,7 +28,7 @@ DATAGRAM_MAX = LENGTH_MAX + 1024  # more than a packet can be: the rest is paddi
 SEGMENTS_MAX = 64  # linux/udp.h: what the first kernels that could took at most
 SEGMENT_SIZE_MAX = 1_000  # octets; well below what any path takes in one piece
 _UDP_SEGMENT = 103  # linux/udp.h; the socket module has no name for it
-_IP_PKTINFO = 8  # linux/in.h; nor for this
+IP_PKTINFO = 8  # linux/in.h; nor for this
 _CONTROL_SIZE = socket.CMSG_SPACE(20)
 _CAPTURES = "/proc/self/net/packet"
 _CANNOT = (errno.EINVAL, errno.EIO, errno.ENOPROTOOPT, errno.EOPNOTSUPP)
@@ -120,8 +120,8 @@ class UdpPort:
     def send_gathered(self) -> None:
         """Send the answers that wait; one that the kernel does not take is lost, as on the wire."""
         gathered, self._gathered = self._gathered, {}
-        joins = self.sends_groups and len(gathered) < sum([len(answers) for answers in gathered.values()])
-        joins = joins and not self._is_captured()
+        is_worth_it = len(gathered) < sum([len(answers) for answers in gathered.values()])
+        joins = is_worth_it and self.sends_groups and not self._is_captured()
         for (address, size), answers in gathered.items():
             if joins and len(answers) > 1 and size <= SEGMENT_SIZE_MAX:
                 for at in range(0, len(answers), SEGMENTS_MAX):
@@ -169,4 +169,4 @@ class UdpPort:
         if self._is_v6:
             return [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, destination)]
         # in_pktinfo: interface, local address, destination
-        return [(socket.IPPROTO_IP, _IP_PKTINFO, struct.pack("=i4s4s", 0, destination[4:8], bytes(4)))]
+        return [(socket.IPPROTO_IP, IP_PKTINFO, struct.pack("=i4s4s", 0, destination[4:8], bytes(4)))]

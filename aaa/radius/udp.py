@@ -12,7 +12,7 @@ from typing import Any
 from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
-_IP_PKTINFO = 8  # linux/in.h; the socket module has no name for it
+from aaa.radius.datagrams import IP_PKTINFO
 
 
 def bound(address: str, receive_buffer: int, reuse_port: bool) -> socket.socket:
@@ -38,7 +38,7 @@ def bound(address: str, receive_buffer: int, reuse_port: bool) -> socket.socket:
             if is_v6:
                 made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             else:
-                made.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+                made.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
     except OSError:
         made.close()
         raise

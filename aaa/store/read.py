@@ -20,7 +20,6 @@ from aaa.errors import StoreUnavailable
 from aaa.store import tables as db
 
 LIVE_STATES = (0, 1)
-IS_LIVE = db.session.c.ended_at.is_(None)
 PAGE_MAX = 10_000
 NUMBERS_PER_STATEMENT = 1_000
 Rows = Sequence[Any]
@@ -149,7 +148,7 @@ def sessions(
 ) -> Rows:
     """Sessions in these states, in order of their ids, those after one of them."""
     table = db.session
-    wanted = IS_LIVE if tuple(states) == LIVE_STATES else table.c.state.in_(states)
+    wanted = db.IS_LIVE if tuple(states) == LIVE_STATES else table.c.state.in_(states)
     query = select(table).where(table.c.id > after, wanted).order_by(table.c.id)
     if account_id is not None:
         query = query.where(table.c.account_id == account_id)
@@ -283,7 +282,7 @@ def audits(connection: Connection, before: int | None, limit: int) -> Rows:
 def totals(connection: Connection) -> Rows:
     """Per currency: accounts that pay for live sessions, live sessions, money reserved and accrued."""
     table = db.account
-    owners = select(db.session.c.account_id).where(IS_LIVE).distinct()
+    owners = select(db.session.c.account_id).where(db.IS_LIVE).distinct()
     pools = select(table.c.pool_id).where(table.c.id.in_(owners), table.c.pool_id.is_not(None))
     query = (
         select(
@@ -311,7 +310,7 @@ def live_by_kind(connection: Connection) -> Rows:
     protocol = case((table.c.head.like('["radius"%'), "radius"), else_="diameter")
     query = (
         select(service.label("service"), protocol.label("protocol"), func.count().label("count"))
-        .where(IS_LIVE)
+        .where(db.IS_LIVE)
         .group_by(service, protocol)
     )
     return connection.execute(query).all()

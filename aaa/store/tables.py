@@ -41,7 +41,6 @@ ROOM = {"fillfactor": 50}
 Id = BigInteger().with_variant(Integer, "sqlite")
 
 IS_MEMBER = text("pool_id IS NOT NULL")
-IS_LIVE = text("ended_at IS NULL")
 
 account = Table(
     "account",
@@ -136,11 +135,14 @@ session = Table(
     Column("body", Text, nullable=False),  # JSON: lines, remembered requests
     Column("ended_at", BigInteger),  # NULL while live
     Index("ix_session_ended_at_id", "ended_at", "id"),  # not the deadline, which moves with most reports
-    # Of live ones alone: the index stays small enough for a batch to find its few pages where they were, and closed
-    # sessions of an account are its CDRs.
-    Index("ix_session_account_id", "account_id", sqlite_where=IS_LIVE, postgresql_where=IS_LIVE),
     postgresql_with=ROOM,
 )
+
+IS_LIVE = session.c.ended_at.is_(None)
+
+# Of live ones alone: the index stays small enough for a batch to find its few pages where they were, and closed
+# sessions of an account are its CDRs.
+Index("ix_session_account_id", session.c.account_id, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
 
 session_alias = Table(
     "session_alias",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import BigInteger, Connection, cast, func, select
 
 from aaa.store import tables as db
-from aaa.store.read import IS_LIVE, LIVE_STATES
+from aaa.store.read import LIVE_STATES
 
 MISMATCHES_MAX = 1_000
 SESSION_CAUSES = ("charge", "assumed", "correction", "debit", "refund")
@@ -147,7 +147,7 @@ def _live_sessions(low: int, high: int) -> Any:
         func.sum(table.c.reserved).label("reserved"),
         func.sum(table.c.accrued).label("accrued"),
     )
-    is_live = table.c.account_id.between(low, high) & IS_LIVE & table.c.state.in_(LIVE_STATES)
+    is_live = table.c.account_id.between(low, high) & db.IS_LIVE & table.c.state.in_(LIVE_STATES)
     query = select(*columns).where(is_live).group_by(table.c.account_id)
     return query.with_hint(table, "INDEXED BY ix_session_account_id", "sqlite")  # it would look at all live ones
 
@@ -226,7 +226,7 @@ def _held_units(connection: Connection, low: int, high: int) -> dict[str, int]:
     is_theirs = session.c.account_id.in_(owners) | session.c.account_id.in_(members)
     held: dict[str, int] = defaultdict(int)
     for (body,) in connection.execute(
-        select(session.c.body).where(is_theirs, IS_LIVE, session.c.state.in_(LIVE_STATES))
+        select(session.c.body).where(is_theirs, db.IS_LIVE, session.c.state.in_(LIVE_STATES))
     ):
         for line in json.loads(body)[0]:
             for source, units in line[_PARTS_OF_LINE]:

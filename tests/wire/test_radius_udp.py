@@ -221,3 +221,13 @@ def test_an_exception_while_everything_is_committed_does_not_cost_the_socket(loo
     served.client.settimeout(2)
     answers = {served.client.recv(5000)[1] for _ in range(2)}
     assert answers == {first[1], second[1]}
+
+
+def test_answers_the_kernel_did_not_take_are_counted(loop):
+    served = loop("127.0.0.1:0")
+    request = access_request((1, "bob"), (44, "s1"), password="hello")
+    (port,) = served.server._ports
+    port.send(bytes(70_000), ("127.0.0.1", 9))  # longer than a datagram can be
+
+    assert read_reply(served.ask(request), request).code == p.ACCESS_ACCEPT
+    assert served.server.counters["dropped", "", "unsent"] == 1

@@ -54,7 +54,7 @@ def test_a_trace_is_over_with_its_time(tmp_path):
     ocs.send(ccr("INITIAL_REQUEST", 0, RSU))
 
     assert [] == shown
-    assert not ocs.service.traces
+    assert not ocs.service.traces.people.until
 
 
 def test_what_proves_something_is_hidden():

@@ -63,7 +63,7 @@ def test_a_trace_is_started_and_stopped_everywhere(pair):
     """The process that is asked may not be the one that serves the subscriber."""
     (here, there), _ = pair
     here[2]["trace"](subscriber="alice", until_us=NOW_US + 1_000_000)
-    running = bool(there[1])
+    running = bool(there[1].until)
     here[2]["trace"](subscriber="alice", until_us=0)
 
-    assert (True, False) == (running, bool(there[1]))
+    assert (True, False) == (running, bool(there[1].until))
