@@ -70,10 +70,11 @@ class Ask(Value, frozen=True):
 
 @dataclass(slots=True)
 class Form:
-    """What requests that are written alike have in common; `plan` is how they are charged, once that is known."""
+    """
+    What requests that are written alike have in common, whoever sends them; `plans` are how they are charged, by peer
+    entry, once that is known.
+    """
 
-    origin_host: str
-    origin_realm: str
     context: str
     kind: int
     action: int
@@ -82,7 +83,7 @@ class Form:
     sub_session: int | None = None
     refunds: bytes = b""
     direction: str = ""  # in or out, as the tariffs have it; empty when the client does not say
-    plan: Any = field(default=None, compare=False, repr=False)
+    plans: dict[int, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Ccr(Value, frozen=True):
@@ -93,6 +94,8 @@ class Ccr(Value, frozen=True):
     flags: int
     hop_by_hop: int
     end_to_end: int
+    origin_host: str  # in lower case
+    origin_realm: str
     session_id: str
     number: int
     identities: tuple[tuple[str, str], ...]
@@ -144,8 +147,6 @@ class Reading:
         if not self.named:
             self.named = list(self.parties.identities) or self._user_name()
         form = Form(
-            self.walk.text(first[n.ORIGIN_HOST]).lower(),
-            self.walk.text(first[n.ORIGIN_REALM]),
             self.walk.text(first[n.SERVICE_CONTEXT_ID]),
             kind,
             codec.read_i32(first[n.REQUESTED_ACTION]) if n.REQUESTED_ACTION in first else -1,
@@ -162,6 +163,8 @@ class Reading:
             message.flags,
             message.hop_by_hop,
             message.end_to_end,
+            self.walk.text(first[n.ORIGIN_HOST]).lower(),
+            self.walk.text(first[n.ORIGIN_REALM]),
             self.walk.text(first[n.SESSION_ID]),
             codec.read_u32(first[n.CC_REQUEST_NUMBER]),
             tuple((one.kind, one.value) for one in self.named),

@@ -36,7 +36,7 @@ def session_key(ccr: Ccr) -> str:
     """
     form = ccr.form
     part = "" if form.sub_session is None else f"|~s{form.sub_session}"
-    return f"d|{form.origin_host}|{ccr.session_id}{part}"
+    return f"d|{ccr.origin_host}|{ccr.session_id}{part}"
 
 
 def next_key(key: str, replaced_id: int) -> str:
@@ -114,9 +114,9 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
         lines = tuple([_request(line, ccr, plan) for line in plan.lines])
     identity = Identity(str(ccr.number), ccr.digest, ccr.number, bool(ccr.flags & codec.RETRANSMITTED))
     if kind == UPDATE:
-        return Update(key, identity, lines, form.origin_host, (), event_us)
+        return Update(key, identity, lines, ccr.origin_host, (), event_us)
     if kind == TERMINATION and not has_payer:
-        return End(key, identity, lines, form.origin_host, (), event_us)
+        return End(key, identity, lines, ccr.origin_host, (), event_us)
     policy = plan.peer.policy
     caller = plan.numbers.of(ccr.calling)
     payer = ccr.identities[0][1] if ccr.identities else ""
@@ -128,20 +128,20 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
             Identity(name, ccr.digest),
             action,
             lines,
-            form.origin_host,
+            ccr.origin_host,
             policy,
             service_context=form.context,
             subscriber=payer,
             caller=caller,
             event_us=event_us,
-            refunds=refunded(form) if action is Action.REFUND else "",
+            refunds=refunded(ccr) if action is Action.REFUND else "",
         )
     begin = Begin(
         key,
         replace(identity, digest=f"{ccr.digest}:{ccr.end_to_end:08x}"),
         policy,
         lines,
-        form.origin_host,
+        ccr.origin_host,
         protocol="diameter",
         service_context=form.context,
         subscriber=payer,
@@ -150,7 +150,7 @@ def command(asked: Asked, key: str, now: int, has_payer: bool = False) -> Comman
         emergency=plan.service == "voice" and bool(lines) and lines[0].destination in plan.peer.emergency,
     )
     if kind == TERMINATION:
-        return End(key, identity, lines, form.origin_host, event_us=event_us, orphan=begin)
+        return End(key, identity, lines, ccr.origin_host, event_us=event_us, orphan=begin)
     return begin
 
 

@@ -22,8 +22,6 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from msgspec.structs import replace
-
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.diameter.ccr import Ccr, Form, Reading, digest_of
@@ -32,17 +30,13 @@ from aaa.diameter.dictionary import FIXED_SIZES
 from aaa.diameter.units import most_units, time_of
 from aaa.value import Value
 
-KEYS_MAX = 2_048
-PATTERNS_MAX = 4  # of one key; all of them take 40 MB at most
-SHARED_MAX = 65_536
-HOST_MAX = 128  # octets of a host's name that tell clients apart
+KEYS_MAX = 1_024
+PATTERNS_MAX = 8  # of one key; all of them take 50 MB at most
 MISSES_BEFORE = 2  # a template that comes once is not worth a pattern
-_LEAD = struct.Struct(">I16xQ")
+_KEY = struct.Struct(">I16xQ")
 _SHORTEST = HEADER_SIZE + 8
 _DECIDING = frozenset(
     (
-        n.ORIGIN_HOST,
-        n.ORIGIN_REALM,
         n.DESTINATION_HOST,
         n.DESTINATION_REALM,
         n.ROUTE_RECORD,
@@ -62,7 +56,6 @@ _DECIDING = frozenset(
 _IRREGULAR = frozenset((n.CC_SUB_SESSION_ID, n.REFUND_INFORMATION, n.CC_MONEY))
 """What comes rarely: requests with these are left to the full reader."""
 
-_Key = tuple[int, int, bytes]
 _RUNS = re.compile(b"\0+|\1+")
 
 
@@ -77,6 +70,8 @@ class Pattern(Value, frozen=True):
     fixed: struct.Struct
     expected: tuple[bytes, ...]
     holes: struct.Struct
+    host: int
+    realm: int
     session_id: int
     number: int
     event: int
@@ -112,6 +107,8 @@ class Pattern(Value, frozen=True):
                 flags,
                 found[1],
                 found[2],
+                found[self.host].decode().lower(),
+                found[self.realm].decode(),
                 found[self.session_id].decode(),
                 found[self.number],
                 ((named[0][0], found[named[0][1]].decode()),) if self.is_named_once else self._named(found),
@@ -151,13 +148,16 @@ def pattern_of(data: bytes, reading: Reading) -> Pattern | None:
     called = reading.parties.called_source
     calling = reading.parties.calling_source
     named = tuple((one.kind, _place(one.source, place)) for one in reading.named)
-    used = {at for _, at in named} | {_place(one, place) for one in (called, calling, first[n.SESSION_ID])}
+    host, realm, session_id = (place[first[key].at] for key in (n.ORIGIN_HOST, n.ORIGIN_REALM, n.SESSION_ID))
+    used = {at for _, at in named} | {_place(calling, place), _place(called, place), host, realm, session_id}
     return Pattern(
         ccr.form,
         fixed,
         expected,
         _holes(order, roles),
-        place[first[n.SESSION_ID].at],
+        host,
+        realm,
+        session_id,
         place[first[n.CC_REQUEST_NUMBER].at],
         _place(first.get(n.EVENT_TIMESTAMP), place),
         _place(first.get(n.ORIGIN_STATE_ID), place),
@@ -231,20 +231,19 @@ class Patterns:
     """
     The patterns of a server's clients; bounded.
 
-    They are found by the length of a request, that of its Session-Id, and how this begins: with the host that made
-    it (RFC 6733 8.8).  A bad key costs tries, never truth.
+    They are found by the length of a request and that of its Session-Id.  Who sends it is a hole as others are, so
+    that what one client of a make has taught serves all of them.  A bad key costs tries, never truth.
 
     What is read by a pattern was checked by whoever called `learn`: the octets that decided are the same.
     """
 
     def __init__(self) -> None:
-        self._found: dict[_Key, list[Pattern]] = {}
-        self._missed: dict[_Key, int] = {}
-        self._shared: dict[Any, Any] = {}
+        self._found: dict[tuple[int, int], list[Pattern]] = {}
+        self._missed: dict[tuple[int, int], int] = {}
 
     def read(self, data: bytes) -> Ccr | None:
         """A request that is written like one that was learnt, as the full reader would read it, or None."""
-        found = self._found.get(_key(data)) if len(data) >= _SHORTEST else None
+        found = self._found.get(_KEY.unpack_from(data)) if len(data) >= _SHORTEST else None
         if found is None:
             return None
         for place, pattern in enumerate(found):
@@ -257,7 +256,7 @@ class Patterns:
 
     def learn(self, data: bytes, reading: Reading) -> None:
         """Note a request that was read in full; when its like has come before, it gets a pattern."""
-        key = _key(data)
+        key = _KEY.unpack_from(data)
         missed = self._missed.get(key, 0) + 1
         found = self._found.get(key)
         if missed < MISSES_BEFORE << (len(found) if found else 0):  # what is never written alike is not learnt for ever
@@ -274,31 +273,4 @@ class Patterns:
                 del self._found[next(iter(self._found))]
             found = self._found[key] = []
         del found[PATTERNS_MAX - 1 :]
-        found.append(self._sharing(pattern))
-
-    def _sharing(self, pattern: Pattern) -> Pattern:
-        """
-        The pattern, made of what others have already.
-
-        Many clients of one make differ in their names alone.  What they have in common stays in the processor's
-        cache, which patterns that are each their own would fill.
-        """
-        if len(self._shared) >= SHARED_MAX:
-            self._shared.clear()
-        share = self._shared.setdefault
-        return replace(
-            pattern,
-            fixed=share(pattern.fixed.format, pattern.fixed),
-            expected=tuple(share(octets, octets) for octets in pattern.expected),
-            holes=share(pattern.holes.format, pattern.holes),
-            named=share(pattern.named, pattern.named),
-            texts=share(pattern.texts, pattern.texts),
-            units=share(pattern.units, pattern.units),
-            digest_head=share(pattern.digest_head, pattern.digest_head),
-        )
-
-
-def _key(data: bytes) -> _Key:
-    size, first = _LEAD.unpack_from(data)
-    stop = data.find(b";", _SHORTEST, _SHORTEST + HOST_MAX)
-    return size, first, data[_SHORTEST:stop] if stop > 0 else b""
+        found.append(pattern)

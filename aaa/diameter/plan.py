@@ -30,6 +30,7 @@ CONTEXTS = {
 """Services by the number of the 3GPP specification before the at sign."""
 ACTIONS = (Action.DEBIT, Action.REFUND, Action.CHECK_BALANCE, Action.PRICE_ENQUIRY)
 """By the number of Requested-Action (RFC 8506 8.41)."""
+PEERS_MAX = 1_024  # whose plans a form keeps
 _USUAL_UNIT = {"voice": "seconds", "data": "octets", "message": "events", "event": "events"}
 _CURRENCY_OF = {number: letters for letters, number in CURRENCIES.items()}
 
@@ -98,11 +99,14 @@ def service_of(context: str, contexts: Mapping[str, str] = CONTEXTS) -> str | No
     return found
 
 
-def plan_of(form: Form, peer: Peer, contexts: Mapping[str, str]) -> Plan:
-    """The plan for a form; the form keeps it until its peer's entry is another one."""
-    plan: Plan | None = form.plan
+def plan_of(ccr: Ccr, peer: Peer, contexts: Mapping[str, str]) -> Plan:
+    """The plan for a request; its form keeps it for others that come by the same peer entry."""
+    form, number = ccr.form, id(peer)
+    plan: Plan | None = form.plans.get(number)
     if plan is None or plan.peer is not peer:
-        plan = form.plan = _planned(form, peer, service_of(form.context, contexts))
+        if len(form.plans) >= PEERS_MAX:
+            form.plans.clear()
+        plan = form.plans[number] = _planned(ccr, peer, service_of(form.context, contexts))
     return plan
 
 
@@ -112,7 +116,8 @@ def _normaliser(plan: NumberPlan) -> Normaliser:
     return Normaliser(plan)
 
 
-def _planned(form: Form, peer: Peer, service: str | None) -> Plan:
+def _planned(ccr: Ccr, peer: Peer, service: str | None) -> Plan:
+    form = ccr.form
     if service is None:
         return Plan(peer, _normaliser(peer.numbers), None, (), False, True)
     asks: tuple[Ask, ...] = form.asks
@@ -121,7 +126,7 @@ def _planned(form: Form, peer: Peer, service: str | None) -> Plan:
         asks = tuple(ask for ask in form.asks if ask.requested is not None) or form.asks
     lines = tuple(_line(form, ask, service, takes_all or ask.requested is not None) for ask in asks)
     is_single = not form.is_multiple or (service != "data" and len(form.asks) == 1)
-    return Plan(peer, _normaliser(peer.numbers), service, lines, _is_allowed(form, lines, peer), is_single)
+    return Plan(peer, _normaliser(peer.numbers), service, lines, _is_allowed(ccr, lines, peer), is_single)
 
 
 def _line(form: Form, ask: Ask, service: str, wants_quota: bool) -> Line:
@@ -166,13 +171,13 @@ def _places(found: tuple[Unit, ...], unit: str) -> tuple[int, ...]:
     return tuple(one.place for one in found if UNIT_OF[one.code] == unit)
 
 
-def _is_allowed(form: Form, lines: tuple[Line, ...], peer: Peer) -> bool:
+def _is_allowed(ccr: Ccr, lines: tuple[Line, ...], peer: Peer) -> bool:
     """Whether the peer may ask for this (S23)."""
-    needed = "session"
+    form, needed = ccr.form, "session"
     if form.kind == EVENT:
         needed = "event"
         if ACTIONS[form.action] is Action.REFUND:
-            needed = "refund" if refunded(form) else "credit"  # a refund names its debit (S23), else it is a gift
+            needed = "refund" if refunded(ccr) else "credit"  # a refund names its debit (S23), else it is a gift
     if needed not in peer.allow:
         return False
     if form.refunds and needed == "credit":
@@ -180,7 +185,7 @@ def _is_allowed(form: Form, lines: tuple[Line, ...], peer: Peer) -> bool:
     return "money" in peer.allow or not any(line.key.unit == "money" for line in lines)
 
 
-def refunded(form: Form) -> str:
-    """The debit a refund names, if it is one of its own client."""
-    name = form.refunds.decode("utf-8", "replace")
-    return name if name.startswith(f"d|{form.origin_host}|") else ""
+def refunded(ccr: Ccr) -> str:
+    """The debit a refund names, if it is one of its own client; no other request has the form of one that names any."""
+    name = ccr.form.refunds.decode("utf-8", "replace")
+    return name if name.startswith(f"d|{ccr.origin_host}|") else ""

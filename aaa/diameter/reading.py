@@ -3,8 +3,9 @@ All plain connections read in one turn of the reactor.
 
 The reactor takes a detour of its own for every connection that is readable.  With many connections of a few
 requests each that costs more than the requests do, so their sockets are kept in a set of their own, which the
-reactor sees as one reader; and what came on all of them is taken before any of it is decided.  A connection that
-is over is given back to its transport, which finds out by itself what happened.
+reactor sees as one reader; and what came on all of them is read before any of it is taken.  What has come by
+then is read as well, and so on: one commit is for all of it.  A connection that is over is given back to its
+transport, which finds out by itself what happened.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from twisted.internet.interfaces import IReadDescriptor
 from zope.interface import implementer
 
 READ_SIZE = 1 << 16
-READ_MOST = 256  # connections in one turn
+READ_MOST = 256  # times a connection is read in one turn
 
 
 class Readable(Protocol):
@@ -35,12 +36,20 @@ class Sockets:
     The sockets of connections, as one reader.
 
     Args:
-        done: Called after everything that was there has been handed to its connection.
+        take: Called after what was there has been handed to its connections; more may have come then.
+        done: Called after all of it was taken.
         on_error: Told about what a connection raises, which it does not survive.
     """
 
-    def __init__(self, reactor: Any, done: Callable[[], None], on_error: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        take: Callable[[], None],
+        done: Callable[[], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
         self._reactor = reactor
+        self._take = take
         self._done = done
         self._on_error = on_error
         self._ready = select.epoll()
@@ -74,10 +83,14 @@ class Sockets:
 
     def doRead(self) -> None:
         try:
-            for number, _ in self._ready.poll(0, READ_MOST):
-                found = self._by_number.get(number)
-                if found is not None:
-                    self._read(*found)
+            left = READ_MOST
+            while left > 0 and (ready := self._ready.poll(0, left)):
+                left -= len(ready)
+                for number, _ in ready:
+                    found = self._by_number.get(number)
+                    if found is not None:
+                        self._read(*found)
+                self._take()
         finally:
             self._done()
 

@@ -108,7 +108,7 @@ class DiameterServer:
             ConfigError: A listener that cannot be used; nothing stays bound then.
         """
         self.reactor = reactor
-        self._sockets = Sockets(reactor, self._taken, self.on_error)
+        self._sockets = Sockets(reactor, self.service.take, self._taken, self.on_error)
         try:
             endpoints = [endpoint(text, reactor) for text in listen]
         except ConfigError:

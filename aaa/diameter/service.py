@@ -218,17 +218,17 @@ class DiameterService:
             raise Invalid(codec.TOO_BUSY)
         turn.ccr = ccr
         link, form = turn.link, ccr.form
-        peer, kind, host = link.peer, form.kind, form.origin_host
+        peer, kind, host = link.peer, form.kind, ccr.origin_host
         if host != link.origin_host and not peer.relay:
             if kind in (INITIAL, EVENT):
                 raise Invalid(codec.INVALID_AVP_VALUE, codec.text(n.ORIGIN_HOST, host))
             raise Invalid(codec.UNKNOWN_SESSION_ID)
         if self._states.get(host) != ccr.state_id:
             self.in_state(host, ccr.state_id)
-        turn.asked = asked(ccr, plan_of(form, peer, self._contexts))
+        turn.asked = asked(ccr, plan_of(ccr, peer, self._contexts))
         name = turn.name = session_key(ccr)
         if kind != EVENT:
-            self.links.came(name, link, form.origin_realm)
+            self.links.came(name, link, ccr.origin_realm)
         # If neither we nor the store know the session that ends, the one the request names pays.
         turn.is_report = kind == UPDATE or (kind == TERMINATION and self.node.knows((self._current.get(name, name),)))
         if self._settling and host in self._settling:

@@ -99,18 +99,33 @@ class RadiusService:
         self._learned: dict[str, Learned] = {}
 
     def take(self, ports: Sequence[UdpPort], most: int) -> None:
-        """Take what these ports have, at most so many datagrams each, in the order of service."""
+        """
+        Take what these ports have, in the order of service, until they are empty or so many datagrams were taken.
+
+        What comes while the first ones are decided is taken too: one commit is then for all of them.
+        """
+        left = most
+        while left > 0:
+            taken = self._take(ports, left)
+            if taken == 0:
+                return
+            left -= taken
+
+    def _take(self, ports: Sequence[UdpPort], most: int) -> int:
         now_us = self.node.now_us()
         access: list[Request] = []
         accounting: list[Request] = []
+        taken = 0
         for port in ports:
             waiting = access if port.kind == checks.AUTH else accounting
             for data, address in port.receive(most):
+                taken += 1
                 request = self.receive(data, address, port, now_us)
                 if request is not None:
                     waiting.append(request)
         for request in self.arrange(access, accounting):
             self.serve(request)
+        return taken
 
     def handle(self, data: bytes, address: Address, port: Port, now_us: int) -> None:
         """Take one datagram all the way; the caller calls `flush` when it has no more."""

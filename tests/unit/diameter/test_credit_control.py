@@ -22,7 +22,7 @@ RICH = Peer(CLIENT, "test.example", allow=frozenset({"session", "event", "refund
 
 def understood(data: bytes, peer: Peer = PEER):
     request = read(data)
-    plan = plan_of(request.form, peer, {"cash": "event", "32251": "data", "32260": "voice"})
+    plan = plan_of(request, peer, {"cash": "event", "32251": "data", "32260": "voice"})
     return command(asked(request, plan), session_key(request), 0)
 
 

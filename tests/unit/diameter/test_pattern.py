@@ -140,6 +140,14 @@ def test_another_call_of_the_same_client_is_read_by_the_pattern_of_the_first():
         assert compared(other, by_pattern(other, load_ccr(3, kind, kind)))
 
 
+def test_what_one_client_has_taught_serves_another():
+    """Who sends a request is its own, as its number is: many clients of one make have one pattern."""
+    data = REGULAR["voice-2"]
+    read = by_pattern(data.replace(b"load0.example.net", b"LOAD7.example.org"), data)
+    assert compared(data.replace(b"load0.example.net", b"LOAD7.example.org"), read)
+    assert read.origin_host == "load7.example.org"
+
+
 def test_a_pattern_is_made_when_a_template_comes_again():
     patterns = Patterns()
     for session in range(5):

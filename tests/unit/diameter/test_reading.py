@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from twisted.internet.epollreactor import EPollReactor
 
-from aaa.diameter.reading import Sockets
+from aaa.diameter.reading import READ_MOST, Sockets
 
 
 class Transport:
@@ -52,8 +52,16 @@ class World:
         self.reactor = EPollReactor()
         self.turns = 0
         self.errors: list[Exception] = []
-        self.sockets = Sockets(self.reactor, self._done, self.errors.append)
+        self.rounds = 0
+        self.late: list[tuple[Connection, bytes]] = []  # what comes while something is taken
+        self.sockets = Sockets(self.reactor, self._take, self._done, self.errors.append)
         self.connections: list[Connection] = []
+
+    def _take(self) -> None:
+        self.rounds += 1
+        if self.late:
+            connection, data = self.late.pop(0)
+            connection.peer.send(data)
 
     def _done(self) -> None:
         self.turns += 1
@@ -87,6 +95,23 @@ def test_what_came_on_all_connections_is_taken_in_one_turn(world: World) -> None
     world.turn()
     assert ([b"a"], [b"b"], [], 1) == (one.data, other.data, silent.data, world.turns)
     assert ["stop"] == one.transport.told
+
+
+def test_what_comes_while_the_first_is_taken_belongs_to_the_same_turn(world: World) -> None:
+    one, other = world.connect(), world.connect()
+    world.late = [(other, b"b"), (one, b"c")]
+    one.peer.send(b"a")
+    world.turn()
+    assert ([b"a", b"c"], [b"b"]) == (one.data, other.data)
+    assert (3, 1) == (world.rounds, world.turns)
+
+
+def test_who_never_stops_sending_does_not_keep_the_turn(world: World) -> None:
+    one = world.connect()
+    world.late = [(one, b"%d" % number) for number in range(2 * READ_MOST)]
+    one.peer.send(b"a")
+    world.turn()
+    assert (READ_MOST, 1) == (len(one.data), world.turns)
 
 
 @pytest.mark.parametrize("how", ["closed", "reset"])

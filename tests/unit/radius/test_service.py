@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+
 import pytest
 
 from aaa.engine.answers import Ack, Denial, Outcome
@@ -10,6 +13,7 @@ from aaa.engine.terms import Reason
 from aaa.radius import attributes as a
 from aaa.radius import checks
 from aaa.radius import packet as p
+from aaa.radius.datagrams import UdpPort
 from tests.radius_kit import (
     HOME,
     NOON_US,
@@ -287,3 +291,42 @@ def test_a_packet_that_leads_to_a_bug_is_dropped_and_told_and_the_next_one_serve
     assert [type(error) for error in errors] == [TypeError]
     assert served.dropped() == {"internal_error": 1}
     assert served.access((1, "bob"), password="hello").code == p.ACCESS_ACCEPT
+
+
+# -- what one commit is for ---------------------------------------------------------------------------
+
+
+class Rounds:
+    """A socket whose datagrams come while the ones before are served: one after each time it was empty."""
+
+    family = socket.AF_INET
+
+    def __init__(self, datagrams: Iterator[bytes]):
+        self.datagrams = datagrams
+        self.is_empty = False
+
+    def recvfrom(self, _size):
+        self.is_empty = not self.is_empty
+        if not self.is_empty:
+            raise BlockingIOError
+        try:
+            return next(self.datagrams), HOME
+        except StopIteration:
+            raise BlockingIOError from None
+
+
+def taken(datagrams: Iterator[bytes], most: int) -> Bench:
+    served = Bench()
+    port = UdpPort(7, checks.ACCT, Rounds(datagrams), False, lambda: None, lambda: True)
+    served.service.take([port], most)
+    return served
+
+
+def test_what_comes_while_others_are_served_is_taken_with_them():
+    served = taken((report(3, name, ident=place) for place, name in enumerate("abc")), 256)
+    assert [command.key[-1] for command in served.node.updated()] == ["a", "b", "c"]
+
+
+def test_who_never_stops_sending_is_taken_only_so_often():
+    served = taken((report(3, "a", ident=place) for place in range(256)), 20)
+    assert len(served.node.updated()) == 20
