@@ -9,6 +9,7 @@ is the reference: without the variable nothing is compiled and no compiler is ne
 import contextlib
 import os
 import sys
+import sysconfig
 from pathlib import Path
 
 from setuptools import setup
@@ -26,6 +27,13 @@ COMPILED = {
     "aaa/radius/profiles": "access accounting answers values",
     "aaa/store": "batch codec names postgres_rows sqlite_rows",
 }
+# What fails takes the long way, out of the way of what succeeds: a twentieth of the time is instructions to be fetched.
+GCC_OPTIONS = [
+    "--param=builtin-expect-probability=100",
+    "-fno-semantic-interposition",
+    "-fvisibility=hidden",
+    "-fno-plt",
+]
 OPTIONS = ["--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
 
 is_compiled = os.environ.get("AAA_COMPILE") == "1"
@@ -42,5 +50,8 @@ if is_compiled and "bdist_wheel" in sys.argv:
     rewrite(here, ("aaa", "rating"), paths, sources)
     with contextlib.chdir(sources):
         extensions = mypycify([*OPTIONS, *paths], opt_level="2", target_dir=str(here / "build"))
+    if "gcc" in (sysconfig.get_config_var("CC") or ""):
+        for extension in extensions:
+            extension.extra_compile_args += GCC_OPTIONS
 
 setup(ext_modules=extensions, setup_requires=["mypy>=2.4"] if is_compiled else [])

@@ -73,7 +73,7 @@ class RadiusServer:
             node, directory, clients, keys, self._call_from_thread, is_serving, on_error or _logged
         )
         self._ports: list[UdpPort] = []
-        self._readers: list[udp.UdpReader] = []
+        self._reader: udp.UdpReader | None = None
         self._is_send_due = False
         self._captures = Captures()
         self._dynauth: DynauthPort | None = None
@@ -121,12 +121,11 @@ class RadiusServer:
                     self._ports.append(
                         UdpPort(len(self._ports), kind, made, wide, self._gathering, self._captures.may_run)
                     )
-                    self._readers.append(udp.UdpReader(made, self._drain))
         except OSError as error:
             self.stop()
             raise ConfigError([f"[radius] {address}: {error.strerror or error}"]) from error
-        for reader in self._readers:
-            reactor.addReader(reader)
+        self._reader = udp.UdpReader((port.socket for port in self._ports), self._drain)
+        reactor.addReader(self._reader)
         if tls_endpoints:
             self._listen(reactor, tls_endpoints)
         self._dynauth = DynauthPort(self.service.limits.dynauth, reactor, self.service.node.now_us)
@@ -136,14 +135,15 @@ class RadiusServer:
     def stop(self) -> None:
         """Close all sockets; what is being worked on ends without an answer."""
         self._send()
-        for reader in self._readers:
-            if self._reactor is not None:
-                self._reactor.removeReader(reader)
+        if self._reader is not None:
+            self._reactor.removeReader(self._reader)
+            self._reader.close()
+            self._reader = None
         for port in self._ports:
             port.socket.close()
         for stream in self._streams:
             stream.stopListening()
-        self._ports, self._readers, self._streams = [], [], []
+        self._ports, self._streams = [], []
         self._captures.close()
         if self._dynauth is not None:
             self._dynauth.stop()

@@ -1,11 +1,12 @@
 """
-A bound UDP socket, and how the reactor reads it.
+Bound UDP sockets, and how the reactor reads them.
 """
 
 from __future__ import annotations
 
+import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any
 
@@ -53,24 +54,30 @@ def is_wildcard(made: socket.socket) -> bool:
 @implementer(IReadDescriptor)
 class UdpReader:
     """
-    A bound socket as the reactor's reader.
+    Bound sockets as one reader of the reactor, whose way to a reader costs as much as a few datagrams.
 
     Args:
-        drain: Takes what the socket has, when it has something.
+        drain: Takes what the sockets have, when one has something.
     """
 
-    def __init__(self, made: socket.socket, drain: Callable[[], None]) -> None:
-        self._socket = made
+    def __init__(self, sockets: Iterable[socket.socket], drain: Callable[[], None]) -> None:
+        self._ready = select.epoll()
+        for each in sockets:
+            self._ready.register(each.fileno(), select.EPOLLIN)
         self._drain = drain
 
     def fileno(self) -> int:
-        return self._socket.fileno()
+        return self._ready.fileno()
 
     def doRead(self) -> None:
         self._drain()
 
     def connectionLost(self, reason: Any) -> None:
-        self._socket.close()
+        """The reactor gives its readers up when it ends."""
 
     def logPrefix(self) -> str:
         return "radius"
+
+    def close(self) -> None:
+        """Watch no more; the sockets are closed by who bound them."""
+        self._ready.close()

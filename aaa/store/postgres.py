@@ -31,7 +31,8 @@ CONNECT_OPTIONS = {
     "tcp_user_timeout": "5000",
     "keepalives_idle": "5",
 }
-STRETCH = 20_000  # live sessions looked at in one sweep
+STRETCH = 20_000  # live sessions looked at in one sweep, which goes by account and id
+START = (0, 0)
 _MAIN = ("load", "epoch")
 _ASIDE = ("due", "live", "purge", "subscriber", "pulse")
 
@@ -53,7 +54,7 @@ class PostgresStore:
 
     def __init__(self, url: str, reactor: Any, on_error: Callable[[Exception], None]) -> None:
         self.consumers: tuple[outbox.Consumer, ...] = ()
-        self._walked = 0  # the last live session that was looked at
+        self._walked = START  # the last live session that was looked at
         self._engine = create_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
         conninfo = conninfo_of(url)
         lane_settings = SETTINGS.replace("200ms", "500ms")
@@ -146,12 +147,12 @@ class PostgresStore:
         """
 
         def walked(rows: list[Any]) -> list[int]:
-            found = [int(number) for is_due, number in rows if is_due == b"t"]
-            last = next(int(number) for is_due, number in rows if is_due == b"f")
-            self._walked = max(found) if len(found) == most else last
-            return found
+            found = [(int(account_id), int(number)) for is_due, account_id, number in rows if is_due == b"t"]
+            last = [(int(account_id), int(number)) for is_due, account_id, number in rows if is_due == b"f"]
+            self._walked = max(found if len(found) == most else last, default=START)
+            return [number for _, number in found]
 
-        values = [str(now), str(most), str(self._walked), str(STRETCH)]
+        values = [str(now), str(most), *map(str, self._walked), str(STRETCH)]
         self._aside.run("due", values, _told(done, walked))
 
     def live_sessions(self, done: Callable[[int | Failed], None]) -> None:

@@ -175,12 +175,12 @@ LOAD = (
     "SELECT 'm', to_json(m)::text FROM idempotency m WHERE m.key = ANY($4::text[])"
 )
 LOCK = "SELECT id FROM account WHERE id = ANY($1::bigint[]) ORDER BY id FOR NO KEY UPDATE"
-# The next stretch of the live sessions, the due ones of them, and where the stretch behind it begins (0: at the start).
+# The next stretch of the live sessions by account and id: the due ones of them, and the last one if more may follow.
 DUE = (
-    "WITH l AS MATERIALIZED (SELECT id, deadline FROM session WHERE ended_at IS NULL AND id>$3::bigint "
-    "ORDER BY ended_at, id LIMIT $4::bigint) "
-    "(SELECT true, id FROM l WHERE deadline<=$1::bigint ORDER BY id LIMIT $2::bigint) UNION ALL "
-    "SELECT false, CASE WHEN count(*)<$4::bigint THEN 0 ELSE max(id) END FROM l"
+    "WITH l AS MATERIALIZED (SELECT account_id, id, deadline FROM session WHERE ended_at IS NULL "
+    "AND (account_id, id)>($3::bigint, $4::bigint) ORDER BY account_id, id LIMIT $5::bigint) "
+    "(SELECT true, account_id, id FROM l WHERE deadline<=$1::bigint ORDER BY account_id, id LIMIT $2::bigint) "
+    "UNION ALL (SELECT false, account_id, id FROM l ORDER BY account_id, id OFFSET $5::bigint - 1)"
 )
 LIVE = "SELECT count(*) FROM session WHERE ended_at IS NULL"
 PURGE = (

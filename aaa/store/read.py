@@ -148,11 +148,16 @@ def sessions(
 ) -> Rows:
     """Sessions in these states, in order of their ids, those after one of them."""
     table = db.session
-    wanted = db.IS_LIVE if tuple(states) == LIVE_STATES else table.c.state.in_(states)
-    query = select(table).where(table.c.id > after, wanted).order_by(table.c.id)
+    is_after = table.c.id > after
+    query = select(table).order_by(table.c.id)
     if account_id is not None:
         query = query.where(table.c.account_id == account_id)
-    return _page(connection, query, limit)
+    elif tuple(states) == LIVE_STATES:
+        live = select(table.c.id).where(db.IS_LIVE, is_after).order_by(table.c.id).limit(min(limit, PAGE_MAX))
+        # By id it would look at all closed ones too.
+        query = query.where(table.c.id.in_(live.with_hint(table, f"INDEXED BY {db.LIVE_INDEX}", "sqlite")))
+    wanted = db.IS_LIVE if tuple(states) == LIVE_STATES else table.c.state.in_(states)
+    return _page(connection, query.where(is_after, wanted), limit)
 
 
 def session(connection: Connection, number: int) -> Any:

@@ -43,7 +43,8 @@ from aaa.store.sqlite_sql import (
     UPDATE_ACCOUNT,
 )
 
-STRETCH = 5_000  # live sessions looked at in one sweep
+STRETCH = 5_000  # live sessions looked at in one sweep, which goes by account and id
+START, END = (0, 0), ((1 << 63) - 1, (1 << 63) - 1)
 
 
 class SqliteStore:
@@ -59,7 +60,7 @@ class SqliteStore:
 
     def __init__(self, url: str) -> None:
         self.consumers: tuple[outbox.Consumer, ...] = ()
-        self._walked = 0  # the last live session that was looked at
+        self._walked = START  # the last live session that was looked at
         self.path = make_url(url).database or ""
         self._lock = lock(self.path + ".lock")
         try:
@@ -164,16 +165,16 @@ class SqliteStore:
         An index of deadlines would cost every report more than this walk costs once a second.
         """
         try:
-            last, count = self._all(STRETCH_END, (self._walked, STRETCH))[0]
-            rows = self._all(DUE, (self._walked, last or 0, now, most))
+            last = self._all(STRETCH_END, (*self._walked, STRETCH - 1))
+            rows = self._all(DUE, (*self._walked, *(last[0] if last else END), now, most))
         except StoreUnavailable as error:
             done(Failed(str(error)))
             return
         if len(rows) == most:
-            self._walked = rows[-1][0]
+            self._walked = rows[-1]
         else:
-            self._walked = last if count == STRETCH else 0
-        done([row[0] for row in rows])
+            self._walked = last[0] if last else START
+        done([number for _, number in rows])
 
     def tariff_documents(self) -> list[tuple[int, str]]:
         """Every tariff version that was ever activated: number and document."""

@@ -21,11 +21,11 @@ END_SESSION = (  # ends one, or brings one back to life
     "UPDATE session SET state=?1, deadline=?2, accrued=?3, reserved=?4, body=?5, "
     "ended_at=CASE WHEN ?1<2 THEN NULL ELSE ?2 END WHERE id=?6"
 )
-STRETCH_END = (
-    "SELECT max(id), count(*) FROM "
-    "(SELECT id FROM session WHERE ended_at IS NULL AND id>? ORDER BY ended_at, id LIMIT ?)"
+_LIVE = (
+    "SELECT account_id, id FROM session INDEXED BY ix_session_live WHERE ended_at IS NULL AND (account_id, id)>(?,?) "
 )
-DUE = "SELECT id FROM session WHERE ended_at IS NULL AND id>? AND id<=? AND deadline<=? ORDER BY ended_at, id LIMIT ?"
+STRETCH_END = _LIVE + "ORDER BY account_id, id LIMIT 1 OFFSET ?"
+DUE = _LIVE + "AND (account_id, id)<=(?,?) AND deadline<=? ORDER BY account_id, id LIMIT ?"
 INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
 INSERT_CDR = (
     "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "

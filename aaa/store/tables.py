@@ -134,15 +134,18 @@ session = Table(
     Column("head", Text, nullable=False),  # JSON: what never changes
     Column("body", Text, nullable=False),  # JSON: lines, remembered requests
     Column("ended_at", BigInteger),  # NULL while live
-    Index("ix_session_ended_at_id", "ended_at", "id"),  # not the deadline, which moves with most reports
     postgresql_with=ROOM,
 )
 
 IS_LIVE = session.c.ended_at.is_(None)
+HAS_ENDED = session.c.ended_at.is_not(None)
 
-# Of live ones alone: the index stays small enough for a batch to find its few pages where they were, and closed
-# sessions of an account are its CDRs.
-Index("ix_session_account_id", session.c.account_id, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
+# Each session is in one of two: live ones, which stay on few pages, by account, and closed ones by their end.  Closed
+# sessions of an account are its CDRs.  No index has the deadline, which moves with most reports.
+LIVE_INDEX = "ix_session_live"
+_live_columns = (session.c.account_id, session.c.id, session.c.ended_at)  # the last for SQLite, which looks once more
+Index(LIVE_INDEX, *_live_columns, sqlite_where=IS_LIVE, postgresql_where=IS_LIVE)
+Index("ix_session_ended_at", session.c.ended_at, sqlite_where=HAS_ENDED, postgresql_where=HAS_ENDED)
 
 session_alias = Table(
     "session_alias",

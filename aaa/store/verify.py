@@ -149,7 +149,7 @@ def _live_sessions(low: int, high: int) -> Any:
     )
     is_live = table.c.account_id.between(low, high) & db.IS_LIVE & table.c.state.in_(LIVE_STATES)
     query = select(*columns).where(is_live).group_by(table.c.account_id)
-    return query.with_hint(table, "INDEXED BY ix_session_account_id", "sqlite")  # it would look at all live ones
+    return query.with_hint(table, f"INDEXED BY {db.LIVE_INDEX}", "sqlite")  # it would look at all live ones
 
 
 def _members(low: int, high: int) -> Any:

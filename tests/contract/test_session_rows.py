@@ -6,7 +6,7 @@ import pytest
 
 from aaa.engine.answers import Outcome
 from aaa.engine.commands import Expire, Identity, LineRequest, Total, Update
-from aaa.store import postgres, sqlite
+from aaa.store import postgres, read, sqlite
 from tests.contract.conftest import Bench
 from tests.contract.test_store import VOICE, access, start, stop
 
@@ -34,9 +34,9 @@ def test_a_report_changes_no_index(shared: Bench) -> None:
 def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "STRETCH", 2)
     monkeypatch.setattr(sqlite, "STRETCH", 2)
-    bench.prepare({"alice": "10.00"})
+    bench.prepare({"alice": "10.00", "bob": "10.00"})
     node = bench.node()
-    bench.run(node, *((access(f"s{n}"), 1) for n in range(7)))
+    bench.run(node, *((access(f"s{n}"), 1 + n % 2) for n in range(7)))  # the walk goes account by account
     bench.run(node, *((start(f"s{n}"), None) for n in (1, 4)))
     bench.clock.at(190)  # those that never started are due, those that did are not
 
@@ -46,9 +46,29 @@ def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, m
 
     bench.turn(are_expired)
     bench.clock.at(1000)
-    live = "SELECT live_sessions FROM account"
+    live = "SELECT sum(live_sessions) FROM account"
     bench.turn(lambda: node.sweep() or [(0,)] == [tuple(row) for row in bench.rows(live)])
     assert [(0,)] == [tuple(row) for row in bench.rows(live)]
+
+
+def test_live_sessions_are_listed_by_id_whoever_pays(bench: Bench) -> None:
+    bench.prepare({"alice": "10.00", "bob": "10.00"})
+    node = bench.node()
+    bench.run(node, *((access(f"s{n}"), 2 - n % 2) for n in range(6)))
+    bench.run(node, (stop("s2", 0), None))
+    reader = read.open_reader(bench.url)
+    try:
+        with read.snapshot(reader) as connection:
+            pages = [read.sessions(connection, 0, 2)]
+            while pages[-1]:
+                pages.append(read.sessions(connection, pages[-1][-1].id, 2))
+            of_bob = read.sessions(connection, 0, 9, account_id=2)
+    finally:
+        reader.dispose()
+    listed = [row.id for page in pages for row in page]
+    assert [2, 2, 1, 0] == [len(page) for page in pages]
+    assert sorted(listed) == listed
+    assert ["s0", "s4"] == [row.key for row in of_bob]
 
 
 def test_more_due_sessions_than_one_sweep_takes_are_taken_by_the_next(bench: Bench) -> None:

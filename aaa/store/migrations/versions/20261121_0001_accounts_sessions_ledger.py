@@ -213,13 +213,19 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("session", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_session_account_id",
-            ["account_id"],
+            "ix_session_live",
+            ["account_id", "id", "ended_at"],
             unique=False,
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         )
-        batch_op.create_index("ix_session_ended_at_id", ["ended_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_session_ended_at",
+            ["ended_at"],
+            unique=False,
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
+        )
 
     op.create_table(
         "session_alias",
@@ -358,9 +364,13 @@ def downgrade() -> None:
 
     op.drop_table("session_alias")
     with op.batch_alter_table("session", schema=None) as batch_op:
-        batch_op.drop_index("ix_session_ended_at_id")
         batch_op.drop_index(
-            "ix_session_account_id",
+            "ix_session_ended_at",
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_session_live",
             sqlite_where=sa.text("ended_at IS NULL"),
             postgresql_where=sa.text("ended_at IS NULL"),
         )
