@@ -22,8 +22,8 @@ COMPILED = {
     "waiting",
     "aaa/node": "cache clock desk directory epochs loading node tally tariffs",
     "aaa/ops": "histogram",
-    "aaa/radius": "access accounting attributes auth checks clients datagrams dedup identity packet request service "
-    "tickets",
+    "aaa/radius": "access accounting attributes auth checks clients datagrams dedup guesses identity packet request "
+    "service tickets",
     "aaa/radius/profiles": "access accounting answers values",
     "aaa/store": "batch codec names postgres_rows sqlite_rows",
 }
