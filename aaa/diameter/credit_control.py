@@ -15,7 +15,7 @@ from aaa.diameter.codec import Invalid
 from aaa.diameter.plan import ACTIONS, Asked, Line, Plan, refunded
 from aaa.diameter.units import MONEY_MAX_MICRO
 from aaa.engine.commands import Action, Begin, Delta, End, Event, Identity, LineRequest, Update
-from aaa.engine.numbers import NumberPlan, looks_like_number, normalise
+from aaa.engine.numbers import Normaliser, looks_like_number
 
 Command = Begin | Update | End | Event
 SESSION_ID_MAX = 512
@@ -53,12 +53,12 @@ def session_of(key: str) -> tuple[str, str, int | None]:
 
 
 @lru_cache(maxsize=16_384)
-def identities(named: tuple[tuple[str, str], ...], numbers: NumberPlan) -> tuple[tuple[str, str], ...]:
+def identities(named: tuple[tuple[str, str], ...], numbers: Normaliser) -> tuple[tuple[str, str], ...]:
     """The ways the payer may be listed, in the order of the request, each as the store spells it."""
     found: dict[tuple[str, str], None] = {}
     for kind, value in named:
         if kind == "e164":
-            found["e164", normalise(value, numbers)] = None
+            found["e164", numbers.of(value)] = None
         elif kind == "imsi":
             found["imsi", value] = None
         else:
@@ -67,7 +67,7 @@ def identities(named: tuple[tuple[str, str], ...], numbers: NumberPlan) -> tuple
     return tuple(found)
 
 
-def _spellings(value: str, numbers: NumberPlan) -> list[tuple[str, str]]:
+def _spellings(value: str, numbers: Normaliser) -> list[tuple[str, str]]:
     """A SIP URI, a network access identifier or a private name."""
     bare = value.partition(";")[0]
     user = bare.partition(":")[2] if bare.startswith(("sip:", "sips:", "tel:")) else bare
@@ -76,7 +76,7 @@ def _spellings(value: str, numbers: NumberPlan) -> list[tuple[str, str]]:
         found.append(("sip_uri", bare if bare.startswith(("sip:", "sips:")) else f"sip:{bare}"))
     name = user.partition("@")[0]
     if looks_like_number(name):
-        found.append(("e164", normalise(name, numbers)))
+        found.append(("e164", numbers.of(name)))
     return found
 
 

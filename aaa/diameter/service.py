@@ -246,7 +246,7 @@ class DiameterService:
         if turn.is_report:
             self._submit(turn)
             return
-        self.directory.find(identities(turn.asked.ccr.identities, turn.asked.plan.peer.numbers), turn.found)
+        self.directory.find(identities(turn.asked.ccr.identities, turn.asked.plan.numbers), turn.found)
         if not turn.is_found:
             self._behind[turn.name] = deque()
 

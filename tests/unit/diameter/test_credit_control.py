@@ -13,7 +13,7 @@ from aaa.diameter.peers import Peer
 from aaa.diameter.plan import plan_of, service_of
 from aaa.diameter.units import amounts, granted, money
 from aaa.engine.commands import Begin, Delta, End, Event, Update
-from aaa.engine.numbers import PLAIN
+from aaa.engine.numbers import PLAIN, Normaliser
 from tests.unit.diameter.kit import CLIENT, avp, ccr
 
 PEER = Peer(CLIENT, "test.example")
@@ -65,7 +65,7 @@ def test_a_session_is_named_by_its_host_and_id_also_with_bars_in_it():
 def test_a_payer_is_looked_up_as_the_store_spells_it(kind, value, found):
     more = ("Subscription-Id", {"Subscription-Id-Type": kind, "Subscription-Id-Data": value})
     request = read(ccr("INITIAL_REQUEST", 0, more))
-    assert found in identities(request.identities, PLAIN)
+    assert found in identities(request.identities, Normaliser(PLAIN))
 
 
 def test_each_kind_of_request_becomes_its_command():
