@@ -214,7 +214,7 @@ def parts() -> None:
 
     def understood() -> list[Asked]:
         requests = [patterns.read(data) or read(data) for data in next(rounds)]
-        return [asked(request, plan_of(request.form, peer, CONTEXTS)) for request in requests]
+        return [asked(request, plan_of(request, peer, CONTEXTS)) for request in requests]
 
     def decided() -> list[tuple[Asked, Answer]]:
         return [(one, answer_to(command(one, "d|a|b", 1))) for one in understood()]
