@@ -7,6 +7,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from aaa.bounded import forget_oldest
+
 FAILURES_MAX = 5
 LOCK_US = 60_000_000
 NAMES_MAX = 100_000
@@ -42,7 +44,7 @@ class GuessLock:
         with self._lock:
             count, last_us = self._failures.get(name, (0, now_us))
             if len(self._failures) >= NAMES_MAX and name not in self._failures:
-                self._failures.pop(next(iter(self._failures)))
+                forget_oldest(self._failures)
             self._failures[name] = (count + 1 if now_us - last_us < LOCK_US else 1, now_us)
 
     def succeeded(self, name: str) -> None:

@@ -25,6 +25,16 @@ TRIES_MAX = 3
 """Over so many connections a request of ours is sent; then the session's Validity-Time or deadline has to do."""
 
 
+class Way:
+    """A connection that sessions came by, until it is gone: each of them finds that out when it is asked."""
+
+    __slots__ = ("link", "neighbour")
+
+    def __init__(self, link: Link) -> None:
+        self.link: Link | None = link
+        self.neighbour = link.origin_host
+
+
 class Links:
     """
     Open connections by host and by session.
@@ -37,7 +47,8 @@ class Links:
     def __init__(self, identity: Identity, counters: defaultdict[tuple[str, ...], int], now_us: int) -> None:
         self._identity = identity
         self._counters = counters
-        self._sessions: dict[str, tuple[Link, str]] = {}  # by a session's first name, the way to its client
+        self._sessions: dict[str, tuple[Way, str]] = {}  # by a session's first name, the way to its client, its realm
+        self._ways: dict[Link, Way] = {}
         self._hosts: dict[str, dict[Link, str]] = {}  # by Origin-Host, its open connections with their realm
         self._next_end_to_end = end_to_end_numbers(now_us)
         self.waiting = Waiting()
@@ -50,19 +61,20 @@ class Links:
         """A connection is gone; its sessions are asked over another one of the same neighbour, if there is any."""
         links = self._hosts.get(link.origin_host, {})
         links.pop(link, None)
-        if links:
-            other = next(reversed(links))
-            moved = [(name, realm) for name, (known, realm) in self._sessions.items() if known is link]
-            self._sessions.update((name, (other, realm)) for name, realm in moved)
-        else:
+        if not links:
             self._hosts.pop(link.origin_host, None)
-            self._sessions = {name: known for name, known in self._sessions.items() if known[0] is not link}
+        way = self._ways.pop(link, None)
+        if way is not None:
+            way.link = None
 
     def came(self, name: str, link: Link, realm: str) -> None:
         """A request of a session came over this connection."""
+        way = self._ways.get(link)
+        if way is None:
+            way = self._ways[link] = Way(link)
         known = self._sessions.get(name)
-        if known is None or known[0] is not link:
-            put(self._sessions, name, (link, realm))
+        if known is None or known[0] is not way:
+            put(self._sessions, name, (way, realm))
 
     def abort(self, key: str) -> bool:
         """
@@ -114,14 +126,14 @@ class Links:
     def _ask(self, key: str, number: int, extra: bytes) -> bool:
         host, session_id, part = session_of(key)
         known = self._sessions.get(_first_name(key, part))
-        if known is None:
+        link, realm = (None, "") if known is None else (self._through(known[0]), known[1])
+        if link is None:
             direct = self._hosts.get(host)
             if not direct:
                 return False
-            known = next(reversed(direct.items()))
+            link, realm = next(reversed(direct.items()))
         if part is not None:
             extra += codec.u64(n.CC_SUB_SESSION_ID, part)
-        link, realm = known
         body = (
             codec.text(n.SESSION_ID, session_id),
             self._identity.avps(),
@@ -131,6 +143,13 @@ class Links:
             extra,
         )
         return self._send(link, Ask(number, b"".join(body), key, self._next_end_to_end()))
+
+    def _through(self, way: Way) -> Link | None:
+        """The connection of a way, or another one of the same neighbour."""
+        if way.link is not None:
+            return way.link
+        others = self._hosts.get(way.neighbour)
+        return next(reversed(others)) if others else None
 
     def _send(self, link: Link, ask: Ask) -> bool:
         if not link.request(ask):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from aaa.bounded import forget_oldest
 from aaa.engine.answers import Answer, Denial, Grant, LineDenial, LineGrant
 from aaa.engine.terms import Reason
 
@@ -20,7 +21,7 @@ Groups = frozenset[int | None]
 def put(entries: dict[str, Value], name: str, value: Value) -> None:
     """Remember something, and forget the oldest beyond the bound."""
     if len(entries) >= REMEMBERED_MAX and name not in entries:
-        del entries[next(iter(entries))]
+        forget_oldest(entries)
     entries[name] = value
 
 
@@ -58,7 +59,7 @@ class Waiting:
             if not ended:
                 return
             if len(self._ended) >= REMEMBERED_MAX:
-                del self._ended[next(iter(self._ended))]
+                forget_oldest(self._ended)
             sessions = self._ended[account_id] = {}
         if ended and (key in sessions or len(sessions) < SESSIONS_MAX):
             sessions[key] = ended

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from aaa.bounded import forget_oldest
 from aaa.engine.ports import Subscriber
 from aaa.store.port import Failed, Store
 
@@ -74,4 +75,4 @@ class StoreDirectory:
 
     def _room(self, entries: dict[Identity, Subscriber] | dict[Identity, int]) -> None:
         if len(entries) >= self._entries_max:
-            entries.pop(next(iter(entries)))
+            forget_oldest(entries)

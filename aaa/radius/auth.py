@@ -13,6 +13,7 @@ from enum import Enum
 from functools import partial
 from hmac import compare_digest
 
+from aaa.bounded import forget_oldest
 from aaa.engine.ports import Subscriber
 from aaa.errors import ConfigError
 from aaa.keys import Keys
@@ -269,7 +270,7 @@ class Authenticator:
             except (ConfigError, ValueError):
                 clear = b"\xff" * 33  # longer than any hex digest, and no UTF-8 text
             if len(self._opened) >= OPENED_MAX:
-                del self._opened[next(iter(self._opened))]
+                forget_oldest(self._opened)
             self._opened[sealed] = clear
         return clear
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from aaa.bounded import forget_oldest
 from aaa.engine.numbers import PLAIN, NumberPlan, plan_from
 from aaa.engine.terms import Policy
 from aaa.errors import ConfigError
@@ -98,7 +99,7 @@ class Clients:
             nas = table.get(bits >> shift)
             if nas is not None:
                 if len(self._found) >= ADDRESSES_MAX:
-                    del self._found[next(iter(self._found))]
+                    forget_oldest(self._found)
                 self._found[address] = nas
                 return nas
         return None

@@ -7,6 +7,8 @@ of it (Calling-Station-Id), because a client's own address stands for all its us
 
 from __future__ import annotations
 
+from aaa.bounded import forget_oldest
+
 FAILURES_MAX = 5
 WINDOW_US = 60_000_000
 COOL_DOWN_US = 30_000_000
@@ -39,7 +41,7 @@ class Guesses:
             if now_us - last_us > WINDOW_US or count >= FAILURES_MAX:
                 count = 0
             if len(self._failures) >= ENTRIES_MAX:
-                del self._failures[next(iter(self._failures))]
+                forget_oldest(self._failures)
             self._failures[one] = (count + 1, now_us)
 
     def succeeded(self, who: tuple[str, ...]) -> None:

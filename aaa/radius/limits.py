@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from aaa.bounded import forget_oldest
 from aaa.engine.answers import Answer, Denial, Grant, LineGrant
 from aaa.engine.commands import Update
 from aaa.engine.model import Session
@@ -128,7 +129,7 @@ class Limits:
 
     def _remember(self, key: str, limits: bytes) -> None:
         if len(self._told) >= REMEMBERED_MAX:
-            del self._told[next(iter(self._told))]
+            forget_oldest(self._told)
         self._told[key] = limits
 
 

@@ -10,6 +10,7 @@ import hashlib
 from enum import Enum
 from hmac import compare_digest
 
+from aaa.bounded import forget_oldest
 from aaa.keys import Keys
 
 LIFETIME_S = 300
@@ -66,7 +67,7 @@ class Nonces:
         elif is_new:
             window |= 1 << (behind - 1)
         if len(self._counted) >= COUNTED_MAX:
-            del self._counted[next(iter(self._counted))]
+            forget_oldest(self._counted)
         self._counted[key] = (highest, window)
         return is_new
 

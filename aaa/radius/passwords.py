@@ -19,6 +19,8 @@ from hmac import compare_digest
 import argon2
 import bcrypt
 
+from aaa.bounded import forget_oldest
+
 THREADS = 2
 QUEUE_MAX = 64
 REMEMBERED_US = 600 * 1_000_000
@@ -133,7 +135,7 @@ class HashPool:
             self._running -= 1
             if is_right:
                 if len(self._right) >= REMEMBERED_MAX:
-                    del self._right[next(iter(self._right))]
+                    forget_oldest(self._right)
                 self._right[proof] = now_us + REMEMBERED_US
             done(is_right)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from random import random
 from typing import Protocol
 
+from aaa.bounded import forget_oldest
 from aaa.engine.ports import Directory, Node
 from aaa.keys import Keys
 from aaa.node.refusals import Refusals
@@ -264,7 +265,7 @@ class RadiusService:
             learned = self._learned.get(source)
             if learned is None:
                 if len(self._learned) >= ADDRESSES_MAX:
-                    del self._learned[next(iter(self._learned))]
+                    forget_oldest(self._learned)
                 learned = self._learned[source] = Learned()
             return checks.access(read, nas, learned)
         return checks.status_server(read, nas)

@@ -7,7 +7,7 @@ import pytest
 from aaa.diameter import codec
 from aaa.diameter import names as n
 from aaa.engine.commands import Adjust
-from tests.unit.diameter.kit import CLIENT, FLOW_TARIFF, TARIFF, Ocs, body, ccr, rate, read
+from tests.unit.diameter.kit import CLIENT, FLOW_TARIFF, TARIFF, FakeLink, Ocs, body, ccr, rate, read
 
 ALICE, BOB = "441632960001", "441632960003"
 CALLED = ("Service-Information", {"IMS-Information": {"Called-Party-Address": "tel:+442079460123"}})
@@ -122,6 +122,24 @@ def test_a_client_that_came_back_is_asked_though_its_session_was_not_heard_of_si
     assert (command, request["Destination-Realm"]) == (n.ABORT_SESSION, "test.example")
     ocs.service.links.forget(ocs.link)
     assert not ocs.service.links.abort(key)
+
+
+def test_a_session_that_came_through_a_relay_is_asked_over_the_connection_it_has_now(ocs):
+    key, links = f"d|{CLIENT}|{CLIENT};9;9", ocs.service.links
+    first, other, later = (FakeLink(ocs.link.peer, "dra.example") for _ in range(3))
+    for link in (first, other):
+        links.joined(link, "dra")
+    links.came(key, first, "client.example")
+    links.forget(first)
+    assert links.abort(key)
+    links.forget(other)
+    assert not links.abort(key)
+    links.joined(later, "dra")
+    assert links.abort(key)
+    assert [[], [n.ABORT_SESSION], [n.ABORT_SESSION]] == [
+        [code for code, _ in one.asked] for one in (first, other, later)
+    ]
+    assert later.asked[0][1]["Destination-Realm"] == "client.example"
 
 
 def test_a_user_without_money_is_restricted_until_there_is_some(tmp_path):

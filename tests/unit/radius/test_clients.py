@@ -51,7 +51,7 @@ def test_remembered_addresses_are_bounded():
     for number in range(ADDRESSES_MAX + 10):
         assert clients.find(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
 
-    assert len(clients._found) == ADDRESSES_MAX
+    assert ADDRESSES_MAX * 7 // 8 < len(clients._found) <= ADDRESSES_MAX
 
 
 def test_a_table_of_the_manual_is_understood_whole():
