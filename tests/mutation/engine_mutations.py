@@ -282,8 +282,8 @@ BUGS = [
     Mutation(
         "due sessions are not found",
         "aaa/store/sqlite_sql.py",
-        "id<=? AND deadline<=?",
-        "id<=? AND deadline<=? AND state=9",
+        "(account_id, id)<=(?,?) AND deadline<=?",
+        "(account_id, id)<=(?,?) AND deadline<=? AND state=9",
     ),
 ]
 
