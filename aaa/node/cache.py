@@ -42,6 +42,7 @@ class Cache:
     def __init__(self, accounts_max: int = 200_000, closed_max: int = 50_000) -> None:
         self.accounts: dict[int, Cached] = {}
         self.sessions: dict[int, Session] = {}
+        self.live: set[int] = set()  # those of them that are held or open
         self.names: dict[str, int] = {}
         self._doubts: dict[int, int] = {}  # accounts that other nodes move too: how often to read before trusting
         self._members: dict[int, set[int]] = {}  # cached accounts by the pool they spend from
@@ -121,7 +122,12 @@ class Cache:
         if before is None or before.aliases is not session.aliases:
             for alias in session.aliases:
                 self.names[alias] = number
-        if session.state not in LIVE and (before is None or before.state in LIVE):
+        is_live = session.state in LIVE
+        if before is None or (before.state in LIVE) is not is_live:
+            if is_live:
+                self.live.add(number)
+                return
+            self.live.discard(number)
             self._closed.append(number)
             if len(self._closed) > self._closed_max:
                 self._forget_closed()
@@ -153,6 +159,7 @@ class Cache:
         """Forget everything."""
         self.accounts.clear()
         self.sessions.clear()
+        self.live.clear()
         self.names.clear()
         self._closed.clear()
         self._doubts.clear()
@@ -169,6 +176,7 @@ class Cache:
         session = self.sessions.pop(number, None)
         if session is None:
             return
+        self.live.discard(number)
         for name in (session.head.key, *session.aliases):
             if self.names.get(name) == number:
                 del self.names[name]

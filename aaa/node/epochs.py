@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from aaa.engine.model import Session
 from aaa.errors import StoreUnavailable
 from aaa.node.once import once
 from aaa.store.batch import NOBODY, Batch, Stage
@@ -91,7 +92,7 @@ class Epochs:
         newer = {identity: told for identity, told in epochs.items() if told[0] > self.of(identity)}
         self._known.update(newer)
         prefixes = tuple(f"{identity}|" for identity in newer)
-        for session in list(self._node.cache.sessions.values()) if prefixes else ():
+        for session in self._live() if prefixes else ():
             if session.head.key.startswith(prefixes):
                 self._node.stale(session.head.account_id)
 
@@ -110,10 +111,14 @@ class Epochs:
         """Note an epoch and stage it; the sessions whose keys begin so are due."""
         self._known[identity] = (epoch, now)
         self._stage().rarely().restarts.append((identity, epoch, now, prefix))
-        cache = self._node.cache
-        for session in list(cache.sessions.values()) if prefix != NO_KEY else ():
+        for session in self._live() if prefix != NO_KEY else ():
             if session.head.key.startswith(prefix) and session.deadline_us > now:
-                cache.put_session(replace(session, deadline_us=now))
+                self._node.cache.put_session(replace(session, deadline_us=now))
+
+    def _live(self) -> list[Session]:
+        """The cached sessions that a restart can end; there are many more that ended before."""
+        cache = self._node.cache
+        return [cache.sessions[number] for number in cache.live]
 
     def _stage(self) -> Stage:
         return self._node.desk.batch.setdefault(NOBODY, Stage(NOBODY))

@@ -48,7 +48,9 @@ UPSERT_EPOCH = (
     "SET epoch=excluded.epoch, restarted_at=excluded.restarted_at"
 )
 INSERT_EVENT = "INSERT INTO outbox (consumer, kind, at, body) VALUES (?,?,?,?)"
-END_EPOCH = "UPDATE session SET deadline=? WHERE ended_at IS NULL AND key >= ? AND key < ?"
+END_EPOCH = (  # by its keys a client's sessions of the whole day would be looked at
+    "UPDATE session INDEXED BY ix_session_live SET deadline=? WHERE ended_at IS NULL AND key >= ? AND key < ?"
+)
 
 PRAGMAS = (
     "PRAGMA journal_mode=WAL",

@@ -51,6 +51,28 @@ def test_the_sweeper_walks_all_live_sessions_a_stretch_at_a_time(bench: Bench, m
     assert [(0,)] == [tuple(row) for row in bench.rows(live)]
 
 
+def test_a_node_knows_which_of_its_sessions_live(bench: Bench) -> None:
+    """So that a client's restart looks at those alone, and not at all that ended."""
+    bench.prepare({"alice": "10.00"})
+    node = bench.node()
+
+    def living() -> list[str]:
+        return sorted(node.cache.sessions[number].head.key for number in node.cache.live)
+
+    bench.run(node, *((access(f"s{n}"), 1) for n in range(3)))
+    bench.run(node, (stop("s1", 0), None))
+    assert ["s0", "s2"] == living()
+    bench.run(node, (start("s2"), None))
+    bench.clock.at(1000)
+    bench.turn(lambda: node.sweep() or not node.cache.live)
+    assert [] == living()
+    late = Update("s2", Identity("i1"), (LineRequest(VOICE, Total(5), False),), "nas")
+    bench.run(node, (late, None))  # it lives again
+    assert ["s2"] == living()
+    node.forget()
+    assert not node.cache.live
+
+
 def test_live_sessions_are_listed_by_id_whoever_pays(bench: Bench) -> None:
     bench.prepare({"alice": "10.00", "bob": "10.00"})
     node = bench.node()
