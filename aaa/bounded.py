@@ -1,5 +1,7 @@
 """
-Tables that keep the newest of what they were told.
+Tables that keep the newest of what they were told, for hints and copies that every request looks up.
+
+What guards (failures, nonce counts) is kept to the entry, in an `OrderedDict`, whose look-ups cost twice as much.
 """
 
 from __future__ import annotations

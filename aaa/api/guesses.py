@@ -5,9 +5,8 @@ A lock against guessing PINs: after five wrong ones in a row a name waits a minu
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
-
-from aaa.bounded import forget_oldest
 
 FAILURES_MAX = 5
 LOCK_US = 60_000_000
@@ -24,7 +23,7 @@ class GuessLock:
 
     def __init__(self, tell: Callable[[str], object] | None = None) -> None:
         self._tell = tell
-        self._failures: dict[str, tuple[int, int]] = {}
+        self._failures: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def is_locked(self, name: str, now_us: int) -> bool:
@@ -44,7 +43,7 @@ class GuessLock:
         with self._lock:
             count, last_us = self._failures.get(name, (0, now_us))
             if len(self._failures) >= NAMES_MAX and name not in self._failures:
-                forget_oldest(self._failures)
+                self._failures.popitem(last=False)
             self._failures[name] = (count + 1 if now_us - last_us < LOCK_US else 1, now_us)
 
     def succeeded(self, name: str) -> None:

@@ -4,9 +4,9 @@ The clock of a node: the only place that asks the operating system for the time 
 
 from __future__ import annotations
 
-import time
+from time import time_ns
 
 
 def system_clock() -> int:
     """Integer microseconds since the epoch, UTC."""
-    return time.time_ns() // 1000
+    return time_ns() // 1000

@@ -297,11 +297,11 @@ class Desk:
             if changes.is_new:
                 self._number = next(self._numbers)
             if changes.settles:
-                stage.settled[session.head.id] = session
+                stage.settle(session)
             for alias in changes.new_aliases:
                 stage.rarely().aliases.append((alias, session.head.id))
         if changes.entries:
-            stage.entries.extend(changes.entries)
+            stage.entries += changes.entries
         if changes.units:
             stage.rarely().units.extend(changes.units)
         if changes.early_start is not None:

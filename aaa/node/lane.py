@@ -194,7 +194,7 @@ class LockLane:
                 continue
             if cached.account.profile.pool_id is not None:
                 stage = batch.get(number)
-                sessions = () if stage is None else (*stage.new_sessions.values(), *stage.sessions.values())
+                sessions = () if stage is None else (*stage.begun(), *stage.sessions.values())
                 known.learn(cached.account, cached.version, sessions)
             elif number in known.accounts and number not in staged:
                 known.drop_account(number)

@@ -48,15 +48,15 @@ class Tally:
     def stage(self, stage: Stage) -> None:
         """Count what one account's part of a batch did, once it is durable."""
         counters = self.counters
-        for session in stage.new_sessions.values():
+        for session in stage.begun():
             counters["started", _service(session)] += 1
         if stage.new_sessions and stage.account is not None:
             profile = stage.account.profile
             if profile.limits.valid_after_use_s and profile.valid_until_us is None:
-                begun_us = min(session.head.begun_us for session in stage.new_sessions.values())
+                begun_us = min(session.head.begun_us for session in stage.begun())
                 if len(self.first_uses) < FIRST_USES_MAX:  # the rest is found at the next start
                     self.first_uses.setdefault(profile.id, begun_us)
-        for session in stage.settled.values():
+        for session in stage.charged():
             if session.revision == 1:  # later ones correct what was counted
                 self._ended(session)
         if stage.entries and stage.account is not None:
@@ -112,7 +112,7 @@ class Tally:
         settled = stage.settled
         for entry in stage.entries:
             if entry.cause in _CHARGES:
-                session = settled.get(int(entry.ref)) if entry.ref.isdecimal() else None
+                session = settled.get(int(entry.ref)) if settled and entry.ref.isdecimal() else None
                 service = _service(session) if session is not None else "event"
                 kind = "charged" if entry.amount_micro < 0 else "refunded"
                 counters["charges", service, currency] += 1

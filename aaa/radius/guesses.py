@@ -7,7 +7,7 @@ of it (Calling-Station-Id), because a client's own address stands for all its us
 
 from __future__ import annotations
 
-from aaa.bounded import forget_oldest
+from collections import OrderedDict
 
 FAILURES_MAX = 5
 WINDOW_US = 60_000_000
@@ -19,7 +19,7 @@ class Guesses:
     """Failures of the last minute by who made them."""
 
     def __init__(self) -> None:
-        self._failures: dict[str, tuple[int, int]] = {}  # count, instant of the last
+        self._failures: OrderedDict[str, tuple[int, int]] = OrderedDict()  # count, instant of the last
 
     @property
     def are_any(self) -> bool:
@@ -41,7 +41,7 @@ class Guesses:
             if now_us - last_us > WINDOW_US or count >= FAILURES_MAX:
                 count = 0
             if len(self._failures) >= ENTRIES_MAX:
-                forget_oldest(self._failures)
+                self._failures.popitem(last=False)
             self._failures[one] = (count + 1, now_us)
 
     def succeeded(self, who: tuple[str, ...]) -> None:

@@ -7,10 +7,10 @@ A nonce carries its time and a MAC, so that any node recognizes it and none has 
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from enum import Enum
 from hmac import compare_digest
 
-from aaa.bounded import forget_oldest
 from aaa.keys import Keys
 
 LIFETIME_S = 300
@@ -31,7 +31,8 @@ class Nonces:
 
     def __init__(self, keys: Keys) -> None:
         self._keys = keys.derived("nonce")
-        self._counted: dict[tuple[bytes, bytes], tuple[int, int]] = {}  # highest count, window below it
+        # Highest count, and the window below it: exactly so many, each can be used again once it is forgotten.
+        self._counted: OrderedDict[tuple[bytes, bytes], tuple[int, int]] = OrderedDict()
 
     def issue(self, nas: str, realm: bytes, now_us: int) -> bytes:
         """Return a nonce for one client and realm."""
@@ -67,7 +68,7 @@ class Nonces:
         elif is_new:
             window |= 1 << (behind - 1)
         if len(self._counted) >= COUNTED_MAX:
-            forget_oldest(self._counted)
+            self._counted.popitem(last=False)
         self._counted[key] = (highest, window)
         return is_new
 

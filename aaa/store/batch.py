@@ -8,6 +8,7 @@ and decided again (SEMANTICS S10).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from aaa.engine.changes import EarlyStart, Entry, UnitEntry, Unrated
@@ -53,7 +54,7 @@ class Stage:
     denial is never given on a stale balance.  `is_moved` says that its sums changed, not only a session.
     `family` is the pool whose stage and this one are decided on each other: they are taken out together.
     `absent` are the names under which a decision supposed that no session is stored: the account loses when
-    one is.
+    one is.  Most stages are one report: what it does not move is not made.
     """
 
     version = 0
@@ -61,16 +62,16 @@ class Stage:
     is_moved = False
     family = 0
     absent: tuple[str, ...] = ()
+    new_sessions: dict[int, Session] | None = None
+    settled: dict[int, Session] | None = None
+    entries: tuple[Entry, ...] = ()
     rare: Rare | None = None
     before: Before | None = None
 
     def __init__(self, account_id: int) -> None:
         self.account_id = account_id
         self.requests: list[Any] = []
-        self.new_sessions: dict[int, Session] = {}
-        self.sessions: dict[int, Session] = {}
-        self.settled: dict[int, Session] = {}
-        self.entries: list[Entry] = []
+        self.sessions: dict[int, Session] = {}  # those that are stored already
 
     def rarely(self) -> Rare:
         """What few decisions move, to be added to."""
@@ -80,11 +81,30 @@ class Stage:
 
     def put_session(self, session: Session, is_new: bool) -> None:
         """Stage the latest value of a session."""
-        number = session.head.id
-        if is_new or number in self.new_sessions:
-            self.new_sessions[number] = session
+        number, made = session.head.id, self.new_sessions
+        if made is None:
+            if not is_new:
+                self.sessions[number] = session
+                return
+            made = self.new_sessions = {}
+        if is_new or number in made:
+            made[number] = session
         else:
             self.sessions[number] = session
+
+    def settle(self, session: Session) -> None:
+        """Stage the CDR of a session."""
+        if self.settled is None:
+            self.settled = {}
+        self.settled[session.head.id] = session
+
+    def begun(self) -> Iterable[Session]:
+        """The sessions that are stored for the first time."""
+        return () if self.new_sessions is None else self.new_sessions.values()
+
+    def charged(self) -> Iterable[Session]:
+        """The sessions that have a CDR to be written."""
+        return () if self.settled is None else self.settled.values()
 
 
 Batch = dict[int, Stage]

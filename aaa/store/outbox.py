@@ -85,10 +85,10 @@ def _events(stage: Stage, consumers: Sequence[Consumer]) -> Iterator[tuple[str, 
     account = stage.account or before.account
     name = "" if account is None else account.profile.name
     happened: list[tuple[str, Body]] = []
-    for session in (*stage.new_sessions.values(), *stage.sessions.values()):
+    for session in (*stage.begun(), *stage.sessions.values()):
         if _has_started(session) and not _has_started(before.sessions.get(session.head.id)):
             happened.append((SESSION_STARTED, _started(session, name)))
-    for session in stage.settled.values():
+    for session in stage.charged():
         happened.append((SESSION_SETTLED, _settled(session, account, name)))
     for entry in stage.entries:
         if entry.cause in _CHANGING:

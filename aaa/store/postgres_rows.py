@@ -90,7 +90,7 @@ def commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str
         ("w", windows if any(text for (text,) in windows) else [], "t"),
         ("k", [(s.account_id, s.version) for s in stages if s.account is None and s.account_id], "nn"),
         ("n", [(stage.account_id, name) for stage in stages for name in stage.absent], "nt"),
-        ("i", [session_insert(session) for stage in stages for session in stage.new_sessions.values()], "nnttnnnntt"),
+        ("i", [session_insert(session) for stage in stages for session in stage.begun()], "nnttnnnntt"),
         ("u", [(*session_update(session), s.account_id) for s in stages for session in s.sessions.values()], "nnnntnn"),
         ("c", _cdrs(stages), "nmttnnnnnttnnmttm"),
         ("l", [entry for stage in stages for entry in stage.entries], "nnnnttn"),
@@ -116,7 +116,7 @@ def commit_values(stages: list[Stage], now: int, events: list[Row]) -> tuple[str
 def _cdrs(stages: list[Stage]) -> list[Row]:
     rows: list[Row] = []
     for stage in stages:
-        rows.extend(cdr_row(session, stage.account) for session in stage.settled.values())
+        rows.extend(cdr_row(session, stage.account) for session in stage.charged())
         if stage.rare is not None:
             rows.extend(unrated_row(number, record) for number, record in stage.rare.unrated)
     return rows

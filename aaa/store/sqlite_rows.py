@@ -51,14 +51,13 @@ def rows_of(
         account = stage.account
         if account is not None:
             accounts.append(account_update(account, stage.version))
-        if stage.new_sessions:
-            for session in stage.new_sessions.values():
-                inserts.append(session_insert(session))
-                names.add(session.head.key)
+        for session in stage.begun():
+            inserts.append(session_insert(session))
+            names.add(session.head.key)
         for session in stage.sessions.values():
             goes_on = session.revision == 0 and session.state in LIVE
             (updates if goes_on else ends).append(session_update(session))
-        for session in stage.settled.values() if stage.settled else ():
+        for session in stage.charged():
             cdrs.append(cdr_row(session, account))
         if stage.entries:
             entries += stage.entries

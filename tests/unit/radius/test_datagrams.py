@@ -139,7 +139,7 @@ TITLE = "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"
 def test_a_packet_socket_is_a_capture(tmp_path):
     listed = tmp_path / "packet"
     listed.write_text(TITLE)
-    captures = Captures(str(listed))
+    captures = Captures(str(listed), look_every_s=0)
     try:
         assert not captures.may_run()
         listed.write_text(TITLE + "0000000000000000 3      3    0003   1     1 0      0      88046\n")
@@ -147,6 +147,18 @@ def test_a_packet_socket_is_a_capture(tmp_path):
     finally:
         captures.close()
     assert captures.may_run()
+
+
+def test_one_look_for_captures_is_good_for_a_while(tmp_path):
+    listed = tmp_path / "packet"
+    listed.write_text(TITLE)
+    captures = Captures(str(listed), look_every_s=3600)
+    try:
+        assert not captures.may_run()
+        listed.write_text(TITLE + "0000000000000000 3      3    0003   1     1 0      0      88046\n")
+        assert not captures.may_run()
+    finally:
+        captures.close()
 
 
 def test_who_cannot_see_captures_does_as_if_there_were_one(tmp_path):

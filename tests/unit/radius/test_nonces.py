@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from aaa.keys import Keys
-from aaa.radius.nonces import LIFETIME_S, Freshness, Nonces
+from aaa.radius.nonces import COUNTED_MAX, LIFETIME_S, Freshness, Nonces
 
 KEYS = Keys([bytes(32)])
 NOON = 1_700_000_000_000_000
@@ -63,3 +63,12 @@ def test_counts_of_other_nonces_and_users_are_their_own():
     nonces = Nonces(KEYS)
 
     assert nonces.count(b"n", b"u", b"1") and nonces.count(b"m", b"u", b"1") and nonces.count(b"n", b"v", b"1")
+
+
+def test_what_was_counted_is_forgotten_in_its_order_and_one_at_a_time():
+    nonces = Nonces(KEYS)
+    for number in range(COUNTED_MAX + 1):
+        assert nonces.count(b"%d" % number, b"u", b"1")
+
+    assert not nonces.count(b"1", b"u", b"1")
+    assert nonces.count(b"0", b"u", b"1")
