@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from aaa.api import exports, transfers
 from aaa.api.context import ApiContext
@@ -22,6 +22,7 @@ from aaa.store import tables as db
 from aaa.store.prune import delete_cdrs, old_cdrs
 
 SECOND_US = 1_000_000
+DAY_US = 86_400 * SECOND_US
 FIRST_AFTER_S = 1.0
 STEP_S = 1.0
 CARDS_AT_ONCE = 500
@@ -49,11 +50,12 @@ class Housekeeper:
         self._context = context
         self._clock = clock
         self._stopping = threading.Event()
+        self._cards_looked_us = 0
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._jobs = [
             Job("transfers", 60.0, transfers.complete),
             Job("first_use", 5.0, date_cards),
-            Job("cards", 3_600.0, find_cards),  # used in other processes, or forgotten by a crash
+            Job("cards", 3_600.0, self._find_cards),  # used in other processes, or forgotten by a crash
             Job("prune", 60.0, prune),
         ]
         if context.config.export.directory is not None and context.config.export.interval:
@@ -83,6 +85,12 @@ class Housekeeper:
                     self._jobs.remove(job)
             job.due_s = self._clock() + (job.every_s or 60.0)
 
+    def _find_cards(self, context: ApiContext) -> None:
+        """Look at all CDRs at the start, and then at what ended since the last look; some are told of a day late."""
+        now_us = context.clock()
+        find_cards(context, self._cards_looked_us - DAY_US)
+        self._cards_looked_us = now_us
+
     def _run(self) -> None:
         self._stopping.wait(FIRST_AFTER_S)
         while not self._stopping.is_set():
@@ -96,18 +104,27 @@ def date_cards(context: ApiContext) -> int:
     return _date(context, {each["account_id"]: each["at_us"] for each in used})
 
 
-def find_cards(context: ApiContext) -> int:
-    """The same for those that were used and then forgotten by a crash; read from the sessions and CDRs."""
+def find_cards(context: ApiContext, since_us: int = 0) -> int:
+    """
+    The same for those that were used and then forgotten by a crash; read from the sessions and CDRs.
+
+    Args:
+        since_us: Only CDRs of sessions that ended since; those that ended before the oldest of the accounts are none of
+            theirs.
+    """
     account, session, cdr = db.account, db.session, db.cdr
     undated = account.c.limits.like("%valid_after_use_s%") & account.c.valid_until.is_(None)
     used: dict[int, int] = {}
     with context.read() as connection:
+        oldest_us = connection.execute(select(func.min(account.c.created_at)).where(undated)).scalar()
+        if oldest_us is None:
+            return 0
         heads = select(session.c.account_id, session.c.head).join(account, account.c.id == session.c.account_id)
         for row in connection.execute(heads.where(undated)):
             begun_us = json.loads(row.head)[4]
             used[row.account_id] = min(begun_us, used.get(row.account_id, begun_us))
         begun = select(cdr.c.account_id, cdr.c.begun_at).join(account, account.c.id == cdr.c.account_id)
-        for row in connection.execute(begun.where(undated)):
+        for row in connection.execute(begun.where(cdr.c.ended_at >= max(since_us, oldest_us), undated)):
             used[row.account_id] = min(row.begun_at, used.get(row.account_id, row.begun_at))
     return _date(context, used)
 

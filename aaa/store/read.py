@@ -12,11 +12,12 @@ import urllib.parse
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Select, case, create_engine, event, func, select
+from sqlalchemy import Connection, Engine, FromClause, Select, case, create_engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from aaa.errors import StoreUnavailable
+from aaa.store import cdrs as cdr_blocks
 from aaa.store import tables as db
 
 LIVE_STATES = (0, 1)
@@ -186,14 +187,12 @@ def cdrs(
     Args:
         is_unrated: Only usage that nobody is known to pay for (SEMANTICS S19).
     """
-    table = db.cdr
+    table: FromClause = db.cdr
+    if is_unrated or account_id is not None:
+        table = cdr_blocks.of(connection, db.cdr.c.account_id == (None if is_unrated else account_id))
     ended_at, number = after
     later = (table.c.ended_at > ended_at) | ((table.c.ended_at == ended_at) & (table.c.id > number))
     query = select(table).where(later).order_by(table.c.ended_at, table.c.id)
-    if is_unrated:
-        query = query.where(table.c.account_id.is_(None))
-    elif account_id is not None:
-        query = query.where(table.c.account_id == account_id)
     if since_us is not None:
         query = query.where(table.c.ended_at >= since_us)
     if until_us is not None:

@@ -29,7 +29,8 @@ DUE = _LIVE + "AND (account_id, id)<=(?,?) AND deadline<=? ORDER BY account_id, 
 INSERT_ALIAS = "INSERT INTO session_alias (alias, session_id) VALUES (?,?) ON CONFLICT DO NOTHING"
 INSERT_CDR = (
     "INSERT INTO cdr (id, account_id, key, origin, revision, begun_at, ended_at, used, amount, currency, cause, "
-    "assumed, implausible, reported, head, lines, pool_id) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?) "
+    "assumed, implausible, reported, head, lines, pool_id, block) "
+    "VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17, ?1>>10) "  # its block: aaa.store.cdrs
     "ON CONFLICT (id) DO UPDATE SET revision=excluded.revision, ended_at=excluded.ended_at, used=excluded.used, "
     "amount=excluded.amount, cause=excluded.cause, assumed=excluded.assumed, implausible=excluded.implausible, "
     "reported=excluded.reported, lines=excluded.lines"

@@ -168,7 +168,7 @@ cdr = Table(
     "cdr",
     metadata,
     Column("id", Id, primary_key=True, autoincrement=False),  # the session's id
-    Column("account_id", BigInteger, index=True),  # NULL: unrated, nobody known to pay
+    Column("account_id", BigInteger),  # NULL: unrated, nobody known to pay
     Column("key", Text, nullable=False),
     Column("origin", Text, nullable=False),
     Column("revision", Integer, nullable=False, server_default="0"),
@@ -184,6 +184,8 @@ cdr = Table(
     Column("head", Text, nullable=False),  # JSON as session.head
     Column("lines", Text, nullable=False),  # JSON: the settled lines with their anchors and plans
     Column("pool_id", BigInteger),  # the account that paid; NULL: its own
+    Column("block", BigInteger, nullable=False, server_default="0"),  # see aaa.store.cdrs
+    Index("ix_cdr_block_account_id", "block", "account_id"),
 )
 
 # Export of CDRs: a file is announced with the revisions it holds before it is written, so that a crash in

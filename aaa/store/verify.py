@@ -15,8 +15,9 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, cast, func, select
+from sqlalchemy import BigInteger, Connection, FromClause, cast, func, select
 
+from aaa.store import cdrs
 from aaa.store import tables as db
 from aaa.store.read import LIVE_STATES
 
@@ -76,15 +77,15 @@ def verify_range(connection: Connection, after_id: int, limit: int) -> Verified:
     broken = _by_account(connection, _broken_chains(low, high))
     live = _by_account(connection, _live_sessions(low, high))
     shared = {row.pool_id: row for row in connection.execute(_members(low, high))}
-    cdrs = _by_account(connection, _cdrs_without_entries(low, high))
-    paid = _by_account(connection, _cdrs_without_entries_of_pools(low, high))
+    uncharged = _by_account(connection, _cdrs_without_entries(connection, low, high))
+    paid = _by_account(connection, _cdrs_without_entries_of_pools(connection, low, high))
     units = _wrong_buckets(connection, low, high)
     verified = Verified(high if len(accounts) == limit else None, accounts=len(accounts))
     for row in accounts:
         members = shared.get(row.id)
         found = list(_check(row, entries.get(row.id), live.get(row.id), members))
         found += [Mismatch(row.name, "entry_chain", 0, broken[row.id].count)] if row.id in broken else []
-        wrong_cdrs = sum(each[row.id].count for each in (cdrs, paid) if row.id in each)
+        wrong_cdrs = sum(each[row.id].count for each in (uncharged, paid) if row.id in each)
         found += [Mismatch(row.name, "cdr_entries", 0, wrong_cdrs)] if wrong_cdrs else []
         found += [Mismatch(row.name, *wrong) for wrong in units.get(row.id, ())]
         sums = verified.sums.setdefault(row.currency, Sums())
@@ -164,22 +165,20 @@ def _members(low: int, high: int) -> Any:
     return select(*columns).where(table.c.pool_id.between(low, high)).group_by(table.c.pool_id)
 
 
-def _cdrs_without_entries(low: int, high: int) -> Any:
+def _cdrs_without_entries(connection: Connection, low: int, high: int) -> Any:
     """CDRs whose amount is not what the ledger charged for their session, to the account itself."""
-    cdr, is_asked = db.cdr, db.ledger_entry.c.account_id.between(low, high)
-    return _uncharged(low, high, is_asked, cdr.c.account_id, cdr.c.pool_id.is_(None))
+    cdr = cdrs.of(connection, db.cdr.c.account_id.between(low, high) & db.cdr.c.pool_id.is_(None))
+    return _uncharged(cdr, db.ledger_entry.c.account_id.between(low, high), cdr.c.account_id)
 
 
-def _cdrs_without_entries_of_pools(low: int, high: int) -> Any:
+def _cdrs_without_entries_of_pools(connection: Connection, low: int, high: int) -> Any:
     """The same for those that a pool paid, wherever in the ledger that is."""
-    cdr = db.cdr
-    is_paid = cdr.c.pool_id.is_not(None)
-    pools = select(cdr.c.pool_id).where(cdr.c.account_id.between(low, high), is_paid).distinct()
-    return _uncharged(low, high, db.ledger_entry.c.account_id.in_(pools), cdr.c.pool_id, is_paid)
+    cdr = cdrs.of(connection, db.cdr.c.account_id.between(low, high) & db.cdr.c.pool_id.is_not(None))
+    return _uncharged(cdr, db.ledger_entry.c.account_id.in_(select(cdr.c.pool_id).distinct()), cdr.c.pool_id)
 
 
-def _uncharged(low: int, high: int, is_asked: Any, payer: Any, is_so: Any) -> Any:
-    entry, cdr = db.ledger_entry, db.cdr
+def _uncharged(cdr: FromClause, is_asked: Any, payer: Any) -> Any:
+    entry = db.ledger_entry
     charged = (
         select(
             entry.c.account_id, cast(entry.c.ref, BigInteger).label("cdr_id"), func.sum(entry.c.amount).label("amount")
@@ -192,7 +191,7 @@ def _uncharged(low: int, high: int, is_asked: Any, payer: Any, is_so: Any) -> An
     return (
         select(cdr.c.account_id, func.count().label("count"))
         .select_from(cdr.outerjoin(charged, same))
-        .where(cdr.c.account_id.between(low, high), is_so, cdr.c.amount + func.coalesce(charged.c.amount, 0) != 0)
+        .where(cdr.c.amount + func.coalesce(charged.c.amount, 0) != 0)
         .group_by(cdr.c.account_id)
     )
 

@@ -78,10 +78,11 @@ def upgrade() -> None:
         sa.Column("head", sa.Text(), nullable=False),
         sa.Column("lines", sa.Text(), nullable=False),
         sa.Column("pool_id", sa.BigInteger(), nullable=True),
+        sa.Column("block", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cdr")),
     )
     with op.batch_alter_table("cdr", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_cdr_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_cdr_block_account_id"), ["block", "account_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_cdr_ended_at"), ["ended_at"], unique=False)
 
     op.create_table(
@@ -400,7 +401,7 @@ def downgrade() -> None:
     op.drop_table("cdr_export")
     with op.batch_alter_table("cdr", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_cdr_ended_at"))
-        batch_op.drop_index(batch_op.f("ix_cdr_account_id"))
+        batch_op.drop_index(batch_op.f("ix_cdr_block_account_id"))
 
     op.drop_table("cdr")
     op.drop_table("audit")
