@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from aaa.config import Config, load_config
 from aaa.errors import AaaError, ConfigError, SchemaMismatch, StoreUnavailable
 from aaa.keys import Keys
-from aaa.store import schema
+from aaa.store import library, schema
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 3
@@ -36,6 +36,7 @@ def product_version() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the daemon; returns its exit code."""
     options = parser().parse_args(arguments)
+    library.keep_no_statistics()
     try:
         config = load_config(options.config, os.environ)
         keys = Keys.load(config.server.key_file)

@@ -25,6 +25,7 @@ from tests.support.process import NAS, Aaad, provisioned
 RADLOAD = Path(os.environ.get("RADLOAD", Path(__file__).parents[1] / "tests" / "data" / "load" / "radload.c"))
 USERS = 1000
 SECONDS = 8
+GROWING_S = 30
 PURSE = "1000000.00"
 
 
@@ -113,6 +114,14 @@ def measure(program: Path, server: Aaad, name: str, database_pid: int | None = N
     verified(server)
 
 
+def grown(program: Path, server: Aaad) -> None:
+    """The same accounts when each has a few hundred CDRs and ledger entries."""
+    load(program, server, "--duration", str(GROWING_S))
+    calls = server.rows("SELECT min(entry_no) - 1 FROM account")[0][0]
+    timed = ["--duration", str(SECONDS), "--warmup", "2"]
+    show(f"SQLite, {USERS} accounts of {calls} calls each", load(program, server, *timed))
+
+
 def main() -> int:
     """Run everything that this machine can run."""
     if not RADLOAD.exists() or shutil.which("gcc") is None:
@@ -124,6 +133,7 @@ def main() -> int:
         program = build(directory)
         with serving(directory / "sqlite") as server:
             measure(program, server, "SQLite, one process")
+            grown(program, server)
         with serving(directory / "registrar", client=REGISTRAR) as server:
             timed = ["--duration", str(SECONDS), "--warmup", "2", "--auth-only"]
             show("registration alone", load(program, server, *timed))
