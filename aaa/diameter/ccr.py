@@ -22,7 +22,10 @@ from aaa.diameter.rules import checked, is_unknown
 from aaa.diameter.units import Amount, amounts, tariff_change_usage, time_of
 from aaa.value import Value
 
-INITIAL, UPDATE, TERMINATION, EVENT = 1, 2, 3, 4
+INITIAL = 1
+UPDATE = 2
+TERMINATION = 3
+EVENT = 4
 _DIGESTED = frozenset(
     (
         n.CC_REQUEST_TYPE,

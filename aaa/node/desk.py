@@ -31,6 +31,7 @@ from aaa.store.port import Loaded, Wanted
 Reply = Callable[[Answer], None]
 Defer = Callable[["Request", int, int], None]
 _FOREIGN = Denial(Reason.FOREIGN_SESSION)
+_NOT_THEIRS: Decision = (NOTHING, _FOREIGN)
 _UNANSWERED = Denial(Reason.STORE_DOWN)
 _NOT_ITS_OWN = Denial(Reason.INVALID, "the account spends from a pool: move the money there")
 
@@ -158,11 +159,11 @@ class Desk:
         if cached is not None and cached.account.profile.pool_id is not None:
             return self._decide_member(request, names, request.command, cached, session)
         if request.account_id is not None and request.account_id != account_id:
-            decision: Decision = (NOTHING, _FOREIGN)
+            changes, answer = _NOT_THEIRS
         else:
             accounts = () if cached is None else (cached.account,)
-            decision = decide(accounts, session, request.command, self.tariffs, request.now, self._number)
-        self._stage(request, account_id if cached is not None else NOBODY, *decision)
+            changes, answer = decide(accounts, session, request.command, self.tariffs, request.now, self._number)
+        self._stage(request, account_id if cached is not None else NOBODY, changes, answer)
         return True
 
     def _decide_without(self, request: Request, names: tuple[str, ...]) -> bool:

@@ -23,7 +23,9 @@ from aaa.radius.packet import (
     has_valid_signature,
 )
 
-AUTH, ACCT, STREAM = 0, 1, 2
+AUTH = 0
+ACCT = 1
+STREAM = 2
 
 _CREDENTIALS = frozenset(
     (
@@ -86,8 +88,8 @@ def accounting(packet: Packet, nas: Nas) -> Secret:
     if packet.signature_at and not has_valid_signature(packet, secret, ZEROS):
         raise Refused("bad_signature")
     attributes = packet.attributes
-    status = attributes.get(a.ACCT_STATUS_TYPE)
-    if not isinstance(status, bytes) or len(status) != 4 or status[3] not in _STATUSES or any(status[:3]):
+    is_single = isinstance(attributes.get(a.ACCT_STATUS_TYPE), bytes)
+    if not is_single or a.number(attributes, a.ACCT_STATUS_TYPE) not in _STATUSES:
         raise Refused("bad_attributes")
     if packet.repeats and isinstance(attributes.get(a.ACCT_SESSION_ID), list):
         raise Refused("bad_attributes")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 AHEAD_MAX_US = 5 * SECOND_US  # S18
 BEHIND_MAX_US = 7 * 86_400 * SECOND_US
 _CAUSES = {1: "normal", 4: "idle", 5: "exhausted", 6: "killed", 7: "nas_reboot", 11: "nas_reboot"}
-_START, _ORPHAN = Identity("s"), Identity("o")
+_START = Identity("s")
+_ORPHAN = Identity("o")
 _LOST = frozenset((2, 3, 8, 9, 15))  # carrier, service, port and NAS errors, RFC 2866 5.10
 
 
